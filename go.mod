@@ -1,0 +1,3 @@
+module github.com/muster-marl/muster
+
+go 1.26.5

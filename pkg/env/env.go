@@ -1,0 +1,138 @@
+// Package env says what an environment is: its sizes (Spec), one moment of it (Step), many copies stepped
+// together (Vec, Batch). Worlds live in packages below this one. What a world does not have costs it
+// nothing: unused fields are nil.
+package env
+
+import (
+	"fmt"
+	"math/rand/v2"
+)
+
+// World makes environments: a plain value whose exported fields are its constants; they are written to
+// config.json. New checks them, so a wrong value surfaces where the experiment starts.
+type World interface{ New() (Env, error) }
+
+// Env plays one episode at a time. It writes Obs and Avail at every call, draws only from the episode's
+// generator, and keeps neither out nor act. Optional: Observer.
+type Env interface {
+	Spec() Spec
+	Reset(ep Episode, out *Step)
+	Step(act Actions, out *Step)
+}
+
+// Observer is an Env whose observations begin with images (Spec.Planes) that are drawn only when somebody
+// looks: Reset and Step write the vector behind the images and the Snapshot; Observe draws everything.
+type Observer interface {
+	// Observe writes the observations [agent][obs] that snapshot describes. It is pure: it depends on the
+	// world's constants and snapshot alone, and may run beside itself and beside Step.
+	Observe(snapshot []byte, obs []float32)
+}
+
+// Spec gives the sizes of an environment; it never changes. Zero means "there is none".
+type Spec struct {
+	Name     string   // "takeout/mini"
+	Agents   int      // agents acting at every step
+	Actions  []int    // choices of each discrete head; nearly always one head
+	ObsDim   int      // numbers that one agent observes, images included
+	Planes   [][3]int // images that an observation begins with: planes × rows × columns; the rest is a vector
+	Snapshot int      // bytes of a compact observation of all agents, for an Observer
+	MaxSteps int      // steps after which an episode has ended; 0 = no bound
+	Metrics  []string // what the world counts: "delivered_3", "crashes"
+}
+
+// Choices is the number of entries of one agent's Avail: the sum of Actions.
+func (s Spec) Choices() int {
+	n := 0
+	for _, a := range s.Actions {
+		n += a
+	}
+	return n
+}
+
+// PlaneDim is the number of an observation's leading values that are images.
+func (s Spec) PlaneDim() int {
+	n := 0
+	for _, p := range s.Planes {
+		n += p[0] * p[1] * p[2]
+	}
+	return n
+}
+
+// Validate returns an error naming the first size that cannot be.
+func (s Spec) Validate() error {
+	switch {
+	case s.Name == "":
+		return fmt.Errorf("env: the spec has no name, want one such as \"takeout/mini\"")
+	case s.Agents < 1:
+		return fmt.Errorf("env: %s has %d agents, want at least 1", s.Name, s.Agents)
+	case len(s.Actions) == 0:
+		return fmt.Errorf("env: %s has no actions, want at least one head", s.Name)
+	case s.ObsDim < 1:
+		return fmt.Errorf("env: %s has observations of size %d, want at least 1", s.Name, s.ObsDim)
+	case s.PlaneDim() > s.ObsDim:
+		return fmt.Errorf("env: %s has images of %d values in observations of %d", s.Name, s.PlaneDim(), s.ObsDim)
+	case s.MaxSteps < 0:
+		return fmt.Errorf("env: %s has at most %d steps, want 0 (no bound) or more", s.Name, s.MaxSteps)
+	case s.Snapshot < 0:
+		return fmt.Errorf("env: %s has snapshots of %d bytes, want 0 (none) or more", s.Name, s.Snapshot)
+	}
+	for i, n := range s.Actions {
+		if n < 1 {
+			return fmt.Errorf("env: %s has %d choices in action head %d, want at least 1", s.Name, n, i)
+		}
+	}
+	return nil
+}
+
+// Outcome says how an episode ended. Nobody infers a win from a reward.
+type Outcome uint8
+
+const (
+	Running Outcome = iota
+	Win
+	Loss
+	Draw
+	TimeOut
+	Ended // of tasks that cannot be won
+)
+
+// String returns the outcome as it stands in files: "running", "win", "loss", "draw", "time_out", "ended".
+func (o Outcome) String() string {
+	if int(o) < len(outcomes) {
+		return outcomes[o]
+	}
+	return fmt.Sprintf("outcome(%d)", uint8(o))
+}
+
+var outcomes = [...]string{"running", "win", "loss", "draw", "time_out", "ended"}
+
+// Step is one moment of one environment: views into a Batch, filled in place, never kept. Vec clears Reward
+// and the scalars before every call; all else keeps what was written last.
+type Step struct {
+	Obs        []float32 // [agent][obs]; of an Observer only the vector behind the images, until Batch.Observe
+	Snapshot   []byte    // from which Observe can write Obs again
+	Avail      []bool    // [agent][sum of Actions], true = may be chosen; an agent without a choice has exactly one
+	Reward     []float32 // [agent]; a team reward is repeated
+	Metrics    []float32 // totals of this episode so far, in the order of Spec.Metrics
+	Terminated bool      // true = the task is over: do not bootstrap
+	Truncated  bool      // true = the clock is over: bootstrap
+	Outcome    Outcome   // Running until the last step
+}
+
+// Over reports whether the episode has ended with this step.
+func (s *Step) Over() bool { return s.Terminated || s.Truncated }
+
+func (s *Step) clear() {
+	clear(s.Reward)
+	s.Terminated, s.Truncated, s.Outcome = false, false, Running
+}
+
+// Actions is what the agents do in one step.
+type Actions struct {
+	Discrete []int32 // [agent][head]
+}
+
+// Episode says which episode begins; all that happens follows from it and the actions.
+type Episode struct {
+	Rand *rand.Rand // at the beginning of the episode's stream; the environment may keep it until the next Reset
+}

@@ -1,0 +1,145 @@
+package env
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sync"
+)
+
+// Probe makes an environment of w, plays a few random steps and returns its sizes, or an error that names
+// what the environment got wrong: constants, sizes it does not keep to, values it leaves unwritten.
+func Probe(w World) (spec Spec, err error) {
+	if w == nil {
+		return spec, fmt.Errorf("env: no world given, want one such as takeout.Mini()")
+	}
+	e, err := w.New()
+	if err != nil {
+		return spec, err
+	}
+	spec = e.Spec()
+	if err := spec.Validate(); err != nil {
+		return spec, err
+	}
+	if _, ok := e.(Observer); ok != (spec.Snapshot > 0) {
+		return spec, fmt.Errorf("env: %s has snapshots of %d bytes, but Observe is implemented: %v", spec.Name, spec.Snapshot, ok)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("env: %s does not keep to its spec (%d agents, %d choices, observations of %d): %v",
+				spec.Name, spec.Agents, spec.Choices(), spec.ObsDim, p)
+		}
+	}()
+	r := rand.New(rand.NewPCG(1, 1))
+	out, act := NewBatch(spec, 1).At(0), make([]int32, spec.Agents*len(spec.Actions))
+	for t := range 8 {
+		for i := range out.Obs {
+			out.Obs[i] = float32(math.NaN())
+		}
+		clear(out.Avail)
+		out.clear()
+		if t == 0 {
+			e.Reset(Episode{Rand: r}, out)
+		} else {
+			e.Step(Actions{Discrete: act}, out)
+		}
+		if o, ok := e.(Observer); ok {
+			o.Observe(out.Snapshot, out.Obs)
+		}
+		if err := checkStep(spec, out); err != nil || out.Over() {
+			return spec, err
+		}
+		RandomActions(spec, out.Avail, r, act)
+	}
+	return spec, nil
+}
+
+func checkStep(spec Spec, out *Step) error {
+	for i, x := range out.Obs {
+		if x != x || math.IsInf(float64(x), 0) {
+			return fmt.Errorf("env: %s leaves observation %d of agent %d unwritten or not finite (%v); the spec has %d values", spec.Name, i%spec.ObsDim, i/spec.ObsDim, x, spec.ObsDim)
+		}
+	}
+	for a := range spec.Agents {
+		first := a * spec.Choices()
+		for head, n := range spec.Actions {
+			some := false
+			for _, ok := range out.Avail[first : first+n] {
+				some = some || ok
+			}
+			if !some {
+				return fmt.Errorf("env: %s leaves agent %d without an available action in head %d, want at least 1 of %d", spec.Name, a, head, n)
+			}
+			first += n
+		}
+		if r := out.Reward[a]; r != r || math.IsInf(float64(r), 0) {
+			return fmt.Errorf("env: %s pays agent %d a reward of %v, want a finite number", spec.Name, a, r)
+		}
+	}
+	if out.Over() != (out.Outcome != Running) {
+		return fmt.Errorf("env: %s has outcome %q where terminated is %v and truncated %v", spec.Name, out.Outcome, out.Terminated, out.Truncated)
+	}
+	return nil
+}
+
+// RandomActions draws an action for each agent and head, uniformly over what avail allows. avail is
+// [agent][sum of Actions], act [agent][head], of one or several environments behind one another.
+func RandomActions(spec Spec, avail []bool, r *rand.Rand, act []int32) {
+	for i := range act {
+		n := spec.Actions[i%len(spec.Actions)]
+		act[i] = int32(RandomAction(avail[:n], r))
+		avail = avail[n:]
+	}
+}
+
+// RandomAction draws uniformly over the entries of avail that are true, or 0 if none is.
+func RandomAction(avail []bool, r *rand.Rand) int {
+	free := 0
+	for _, ok := range avail {
+		if ok {
+			free++
+		}
+	}
+	if free == 0 {
+		return 0
+	}
+	k := 0
+	if free > 1 {
+		k = int(r.Uint64N(uint64(free)))
+	}
+	for a, ok := range avail {
+		if ok {
+			if k == 0 {
+				return a
+			}
+			k--
+		}
+	}
+	return 0
+}
+
+// fault keeps the first panic of environments that are stepped by several goroutines.
+type fault struct {
+	mu   sync.Mutex
+	slot int
+	text any
+}
+
+func (f *fault) catch(slot int) {
+	if p := recover(); p != nil {
+		f.mu.Lock()
+		if f.text == nil || slot < f.slot {
+			f.slot, f.text = slot, p
+		}
+		f.mu.Unlock()
+	}
+}
+
+func (f *fault) take(name string) error {
+	if f.text == nil {
+		return nil
+	}
+	err := fmt.Errorf("env: %s failed in environment %d: %v", name, f.slot, f.text)
+	f.text = nil
+	return err
+}

@@ -1,0 +1,245 @@
+package env
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+
+	"github.com/muster-marl/muster/pkg/rng"
+)
+
+// Vec steps n copies of a world together. Nothing resets by itself: the last moment of an episode is what
+// Step returned; the first of the next comes with the following Before. Results do not depend on Workers.
+//
+//	for … { before := v.Before(); …choose act…; after, err := v.Step(act); …remember… }
+type Vec struct {
+	Workers int   // goroutines that step, this one included; at most GOMAXPROCS are used. Set before the first step
+	Limit   int64 // episodes to begin in all, 0 = no limit; slots that find none left are idle
+
+	spec      Spec
+	world     World
+	key       func(episode int64) rng.Key
+	envs      []Env
+	rands     []*rand.Rand
+	sources   []*rand.PCG
+	episodes  []int64   // that each slot plays; −1 = idle
+	played    [][]int32 // actions of the running episode of each slot, from which Load plays it again
+	begun     int64
+	now, next *Batch
+	act       []int32
+	started   bool
+	resetting []bool
+	pool      *pool
+	fault     fault
+}
+
+// NewVec makes n copies of w. Episode e, numbered in order of beginning and by slot, plays the stream key(e).
+// The error names what is wrong with the world, n, or sizes that disagree with what the world writes.
+func NewVec(w World, n int, key func(episode int64) rng.Key) (*Vec, error) {
+	if n < 1 {
+		return nil, fmt.Errorf("env: %d environments, want at least 1", n)
+	}
+	spec, err := Probe(w)
+	if err != nil {
+		return nil, err
+	}
+	v := &Vec{
+		Workers: 1, spec: spec, world: w, key: key,
+		envs: make([]Env, n), rands: make([]*rand.Rand, n), sources: make([]*rand.PCG, n),
+		episodes: make([]int64, n), played: make([][]int32, n), resetting: make([]bool, n),
+		now: NewBatch(spec, n), next: NewBatch(spec, n),
+	}
+	for i := range n {
+		if v.envs[i], err = w.New(); err != nil {
+			return nil, err
+		}
+		v.sources[i] = new(rand.PCG)
+		v.rands[i] = rand.New(v.sources[i])
+		v.played[i] = make([]int32, 0, spec.MaxSteps*v.width())
+	}
+	v.now.observer, _ = v.envs[0].(Observer)
+	v.next.observer = v.now.observer
+	return v, nil
+}
+
+// Spec returns the sizes of the world.
+func (v *Vec) Spec() Spec { return v.spec }
+
+// N returns the number of slots.
+func (v *Vec) N() int { return len(v.envs) }
+
+// Begun returns the number of episodes begun so far.
+func (v *Vec) Begun() int64 { return v.begun }
+
+// Episode returns the number of the episode that slot i plays, or −1 if it is idle.
+func (v *Vec) Episode(i int) int64 { return v.episodes[i] }
+
+// Active returns the number of slots that play. It is known after Before.
+func (v *Vec) Active() int {
+	n := 0
+	for _, e := range v.episodes {
+		if e >= 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Close ends the goroutines that help to step. The Vec steps alone afterwards.
+func (v *Vec) Close() { v.pool.close() }
+
+func (v *Vec) width() int { return v.spec.Agents * len(v.spec.Actions) }
+
+// Before begins the next episode wherever one has ended and returns the moment to act in, valid until the
+// second Step from now. Idle slots show the end of their last episode.
+func (v *Vec) Before() (*Batch, error) {
+	if v.pool == nil {
+		v.pool = newPool(len(v.envs), v.Workers, v.move)
+	}
+	any := false
+	for i := range v.envs {
+		v.resetting[i] = !v.started || v.episodes[i] >= 0 && v.now.steps[i].Over()
+		if !v.resetting[i] {
+			continue
+		}
+		if v.Limit > 0 && v.begun >= v.Limit {
+			v.episodes[i], v.resetting[i] = -1, false
+			continue
+		}
+		v.episodes[i], any = v.begun, true
+		v.begun++
+	}
+	v.started = true
+	if any {
+		v.act, v.now.drawn = nil, false
+		v.pool.do()
+	}
+	return v.now, v.fault.take(v.spec.Name)
+}
+
+// Step plays one joint action in every slot that is not idle and returns the moment after it, valid until
+// the second Step from now. act.Discrete is [env][agent][head]. An action that is out of range or not
+// available is an error, and nothing has moved then.
+func (v *Vec) Step(act Actions) (*Batch, error) {
+	if err := v.legal(act.Discrete); err != nil {
+		return nil, err
+	}
+	v.act, v.next.drawn = act.Discrete, false
+	v.pool.do()
+	if err := v.fault.take(v.spec.Name); err != nil {
+		return nil, err
+	}
+	v.now, v.next = v.next, v.now
+	return v.now, nil
+}
+
+func (v *Vec) legal(act []int32) error {
+	if !v.started {
+		return fmt.Errorf("env: %s: Step before Before", v.spec.Name)
+	}
+	if want := len(v.envs) * v.width(); len(act) != want {
+		return fmt.Errorf("env: %s: %d actions, want %d (environments × agents × heads)", v.spec.Name, len(act), want)
+	}
+	heads, choices := len(v.spec.Actions), v.spec.Choices()
+	for i, a := range act {
+		agent, first := i/heads, 0
+		if v.episodes[agent/v.spec.Agents] < 0 {
+			continue
+		}
+		for _, n := range v.spec.Actions[:i%heads] {
+			first += n
+		}
+		n := v.spec.Actions[i%heads]
+		if a < 0 || int(a) >= n || !v.now.Avail[agent*choices+first+int(a)] {
+			return fmt.Errorf("env: %s: action %d of agent %d in environment %d is not available (head %d has %d choices)",
+				v.spec.Name, a, agent%v.spec.Agents, agent/v.spec.Agents, i%heads, n)
+		}
+	}
+	return nil
+}
+
+// move carries out for slot i what Before (no actions) or Step asked for.
+func (v *Vec) move(i int) {
+	defer v.fault.catch(i)
+	if v.act == nil {
+		if v.resetting[i] {
+			v.reset(i)
+		}
+		return
+	}
+	k := v.width()
+	act := v.act[i*k : (i+1)*k]
+	if v.episodes[i] < 0 {
+		return
+	}
+	v.played[i] = append(v.played[i], act...)
+	out := &v.next.steps[i]
+	out.clear()
+	v.envs[i].Step(Actions{Discrete: act}, out)
+}
+
+func (v *Vec) reset(i int) {
+	v.played[i] = v.played[i][:0]
+	v.key(v.episodes[i]).Seed(v.sources[i])
+	out := &v.now.steps[i]
+	out.clear()
+	v.envs[i].Reset(Episode{Rand: v.rands[i]}, out)
+}
+
+type vecState struct {
+	Begun   int64
+	Started bool
+	Slots   []slotState
+}
+
+type slotState struct {
+	Episode int64
+	Actions []int32
+}
+
+// Save writes which episode each slot plays and its actions so far.
+func (v *Vec) Save(w io.Writer) error {
+	s := vecState{Begun: v.begun, Started: v.started}
+	for i, e := range v.episodes {
+		s.Slots = append(s.Slots, slotState{e, v.played[i]})
+	}
+	return json.NewEncoder(w).Encode(s)
+}
+
+// Load plays the saved episodes again up to the saved moment.
+func (v *Vec) Load(r io.Reader) error {
+	var s vecState
+	if err := json.NewDecoder(r).Decode(&s); err != nil {
+		return fmt.Errorf("env: saved environments of %s: %w", v.spec.Name, err)
+	}
+	if len(s.Slots) != len(v.envs) {
+		return fmt.Errorf("env: %s: %d environments were saved, want %d", v.spec.Name, len(s.Slots), len(v.envs))
+	}
+	v.begun, v.started, v.now.drawn = s.Begun, s.Started, false
+	for i, slot := range s.Slots {
+		if len(slot.Actions)%v.width() != 0 {
+			return fmt.Errorf("env: %s: %d saved actions in environment %d, want a multiple of %d", v.spec.Name, len(slot.Actions), i, v.width())
+		}
+		v.episodes[i] = slot.Episode
+		if !s.Started || slot.Episode < 0 {
+			continue
+		}
+		v.replay(i, slot.Actions)
+		if err := v.fault.take(v.spec.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *Vec) replay(i int, actions []int32) {
+	defer v.fault.catch(i)
+	v.reset(i)
+	v.played[i] = append(v.played[i], actions...)
+	out := &v.now.steps[i]
+	for k := v.width(); len(actions) > 0; actions = actions[k:] {
+		out.clear()
+		v.envs[i].Step(Actions{Discrete: actions[:k]}, out)
+	}
+}
