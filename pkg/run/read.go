@@ -1,0 +1,258 @@
+// Package run keeps what an experiment leaves on disk: a directory with its identity, metrics, evaluations,
+// checkpoints and log. The directory is the only hand-over between cells, processes, machines and years.
+//
+//	config.json     identity (what is compared when a run goes on), settings (chosen once), provenance
+//	metrics.jsonl   one object per line: {"steps":…, "updates":…, "seconds":…, "loss":…}
+//	eval.jsonl      one Evaluation per line
+//	checkpoint/<n>/ manifest.json with sizes and SHA-256, and one file per part; the last two are kept
+//	replay/         what a buffer holds, written once as it arrives; a checkpoint names the parts it needs
+//	log.txt         compilations, warnings, resumed-at lines
+//
+// Everything is append-only or renamed into place: a crash at any byte leaves a directory that opens.
+package run
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// Root is the folder of all runs: $MUSTER_RUNS, else ./runs.
+func Root() string {
+	if dir := os.Getenv("MUSTER_RUNS"); dir != "" {
+		return dir
+	}
+	return "runs"
+}
+
+// Path is the default directory of a run: <root>/<method>/<world>/<seed>.
+func Path(method, world string, seed uint64) string {
+	return filepath.Join(Root(), method, filepath.FromSlash(world), strconv.FormatUint(seed, 10))
+}
+
+// Run is a run directory, open for reading. It may be read while its process is still writing.
+type Run struct {
+	Dir           string
+	Method, World string // names, as "vdn-dqn" and "takeout/mini-v4"
+	Seed          uint64
+	Goal          int64             // joint steps that the run was last asked for
+	Provenance    map[string]string // module, backend, threads, machine
+}
+
+// Open reads the head of one run directory.
+func Open(dir string) (*Run, error) {
+	c, err := readConfig(dir)
+	if os.IsNotExist(err) {
+		return nil, fmt.Errorf("run: no run under %s (no config.json)", dir)
+	} else if err != nil {
+		return nil, err
+	}
+	return &Run{Dir: dir, Method: c.Method, World: c.World, Seed: c.Seed, Goal: c.Goal, Provenance: c.Provenance}, nil
+}
+
+// Runs are the runs that patterns found, ordered by directory. An error waits in the value until somebody
+// asks for the list, so that cells compose without checks.
+type Runs struct {
+	list []*Run
+	err  error
+}
+
+// All opens the runs whose directories match a pattern of path/filepath.Match. Patterns start below Root
+// ("*/battle/2s3z/*": method, world, seed), unless they begin with "/" or ".".
+func All(patterns ...string) Runs {
+	var r Runs
+	for _, p := range patterns {
+		if !filepath.IsAbs(p) && !strings.HasPrefix(p, ".") {
+			p = filepath.Join(Root(), filepath.FromSlash(p))
+		}
+		dirs, err := filepath.Glob(p)
+		if err != nil {
+			return Runs{err: fmt.Errorf("run: pattern %q: %w", p, err)}
+		}
+		sort.Strings(dirs)
+		for _, d := range dirs {
+			if _, err := os.Stat(filepath.Join(d, "config.json")); err != nil {
+				continue
+			}
+			one, err := Open(d)
+			if err != nil {
+				return Runs{err: err}
+			}
+			r.list = append(r.list, one)
+		}
+	}
+	if len(r.list) == 0 {
+		r.err = fmt.Errorf("run: no runs match %s below %s: run the training cell first", strings.Join(patterns, ", "), Root())
+	}
+	return r
+}
+
+// Of makes Runs of runs that are open already.
+func Of(list ...*Run) Runs { return Runs{list: list} }
+
+// List returns the runs, or what went wrong when they were looked for.
+func (r Runs) List() ([]*Run, error) { return r.list, r.err }
+
+// Point is one value of a curve.
+type Point struct {
+	Steps, Updates int64
+	Seconds        float64
+	Value          float64
+}
+
+// Metrics returns the curve of a metric: of training (metrics.jsonl), or else the mean over the episodes of
+// each evaluation (eval.jsonl, cell ""). An unknown name is an error that lists the known ones.
+func (r *Run) Metrics(name string) ([]Point, error) {
+	var points []Point
+	known := map[string]bool{}
+	err := eachLine(filepath.Join(r.Dir, "metrics.jsonl"), func(line []byte) error {
+		row := map[string]float64{}
+		if err := json.Unmarshal(line, &row); err != nil {
+			return err
+		}
+		for k := range row {
+			known[k] = true
+		}
+		if v, ok := row[name]; ok {
+			points = append(points, Point{int64(row["steps"]), int64(row["updates"]), row["seconds"], v})
+		}
+		return nil
+	})
+	if err != nil || len(points) > 0 {
+		return points, err
+	}
+	evals, err := r.Evaluations()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range evals {
+		if e.Stream == "eval" && e.Cell == "" {
+			values := e.Values(name)
+			if len(values) > 0 {
+				points = append(points, Point{e.Steps, e.Updates, e.Seconds, mean(values)})
+			}
+			for _, k := range e.Names() {
+				known[k] = true
+			}
+		}
+	}
+	if len(points) == 0 {
+		names := make([]string, 0, len(known))
+		for k := range known {
+			names = append(names, k)
+		}
+		slices.Sort(names)
+		return nil, fmt.Errorf("run: %s has no metric %q; it has %s", r.Dir, name, strings.Join(names, ", "))
+	}
+	return points, nil
+}
+
+// Evaluation is one line of eval.jsonl: what one evaluation found in one cell. Arrays are per episode.
+type Evaluation struct {
+	Steps    int64                `json:"steps"`
+	Updates  int64                `json:"updates"`
+	Seconds  float64              `json:"seconds"` // of training, when it was made
+	Stream   string               `json:"stream"`  // "eval" during training, "final" for tables
+	Cell     string               `json:"cell"`    // "" is the world of training
+	World    string               `json:"world"`
+	Episodes int                  `json:"episodes"`
+	Outcomes map[string]int       `json:"outcomes"` // how many episodes ended in "win", "loss", …
+	Returns  []float64            `json:"returns"`  // mean over agents of their undiscounted returns
+	Lengths  []int                `json:"lengths"`  // steps
+	Metrics  map[string][]float64 `json:"metrics"`  // the world's counts at the end of each episode
+}
+
+// Values returns a metric per episode: "return", "length", "win_rate" (1 or 0), or what the world counts;
+// nil if there is none of that name. Win rates are in no particular order.
+func (e *Evaluation) Values(name string) []float64 {
+	switch name {
+	case "return":
+		return e.Returns
+	case "length":
+		out := make([]float64, len(e.Lengths))
+		for i, n := range e.Lengths {
+			out[i] = float64(n)
+		}
+		return out
+	case "win_rate":
+		out := make([]float64, e.Episodes)
+		for i := range min(e.Outcomes["win"], e.Episodes) {
+			out[i] = 1
+		}
+		return out
+	}
+	return e.Metrics[name]
+}
+
+// Names lists what Values knows, sorted.
+func (e *Evaluation) Names() []string {
+	names := []string{"return", "length", "win_rate"}
+	for k := range e.Metrics {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Evaluations returns all evaluations in the order they were made.
+func (r *Run) Evaluations() ([]Evaluation, error) {
+	var list []Evaluation
+	err := eachLine(filepath.Join(r.Dir, "eval.jsonl"), func(line []byte) error {
+		var e Evaluation
+		if err := json.Unmarshal(line, &e); err != nil {
+			return err
+		}
+		list = append(list, e)
+		return nil
+	})
+	return list, err
+}
+
+// Final returns the evaluation of a cell that tables use: the last of stream "final".
+func (r *Run) Final(cell string) (*Evaluation, error) {
+	list, err := r.Evaluations()
+	if err != nil {
+		return nil, err
+	}
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].Stream == "final" && list[i].Cell == cell {
+			return &list[i], nil
+		}
+	}
+	return nil, fmt.Errorf("run: %s has no final evaluation of cell %q: the run has not finished", r.Dir, cell)
+}
+
+// eachLine calls f with each complete line; a torn last line (its process was killed, or is writing) is left out.
+func eachLine(file string, f func([]byte) error) error {
+	in, err := os.Open(file)
+	if os.IsNotExist(err) {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	defer in.Close()
+	r := bufio.NewReaderSize(in, 1<<16)
+	for n := 1; ; n++ {
+		line, err := r.ReadBytes('\n')
+		if err != nil {
+			return nil
+		}
+		if err := f(line); err != nil {
+			return fmt.Errorf("run: %s line %d: %w", file, n, err)
+		}
+	}
+}
+
+func mean(x []float64) float64 {
+	s := 0.0
+	for _, v := range x {
+		s += v
+	}
+	return s / float64(len(x))
+}
