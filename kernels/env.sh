@@ -1,0 +1,77 @@
+# shellcheck shell=bash disable=SC2154
+# Sourced by launch.sh, notebooks/open and notebooks/test; expects $root. The one place that decides how Go code is built
+# and which backend runs. What the user has set wins: GOMLX_BACKEND, PJRT_PLUGIN_LIBRARY_PATH, GOEXPERIMENT, MUSTER_XLA.
+# It returns 1 after one line on stderr when nothing can be built, and leaves, besides the exported variables,
+#   no_xla      why XLA cannot run here, empty if it can
+#   cell_flags  GOFLAGS for cells and for everything that shares the build cache with them
+wrong() { printf 'muster: %s\n' "$*" >&2; }
+newer() { # HAVE NEED: true if Go version HAVE (go1.26.8, or what a release candidate calls itself) is not older than NEED (1.26.5)
+	local re='([0-9]+)\.([0-9]+)\.?([0-9]*)' i have need
+	[[ $1 =~ $re ]] || return 1
+	have=("${BASH_REMATCH[@]:1}")
+	[[ $2 =~ $re ]] || return 1
+	need=("${BASH_REMATCH[@]:1}")
+	for i in 0 1 2; do [ "${have[i]:-0}" -eq "${need[i]:-0}" ] || break; done
+	[ "${have[i]:-0}" -ge "${need[i]:-0}" ]
+}
+
+[ -z "${decided:-}" ] || [ "$GOMLX_BACKEND" != "$decided" ] || unset GOMLX_BACKEND # sourced again, after XLA was fetched
+case "${MUSTER_XLA:-auto}" in
+auto | off) ;; # a new kind also needs a branch where the plugin is searched, and kernels/xla-KIND.txt for notebooks/open
+*) wrong "MUSTER_XLA=$MUSTER_XLA is unknown: use auto or off" && return 1 ;;
+esac
+
+while read -r word need _; do [ "$word" != go ] || break; done <"$root/go.mod"
+command -v go >/dev/null || { wrong "Go is missing: install Go $need or newer from https://go.dev/dl"; return 1; }
+own="$(GOTOOLCHAIN=local go env GOVERSION)"
+if ! newer "$own" "$need"; then
+	# Go 1.21 and newer replaces itself by what go.mod asks for, if GOTOOLCHAIN lets it (auto, the usual default).
+	case "$(newer "$own" 1.21 && go env GOTOOLCHAIN)" in
+	*auto* | *path*) ;;
+	'') wrong "Go is too old: ${own#go}, needed is $need or newer from https://go.dev/dl" && return 1 ;;
+	*) wrong "Go is too old: ${own#go}, needed is $need; install it from https://go.dev/dl, or let Go fetch it: go env -w GOTOOLCHAIN=auto" && return 1 ;;
+	esac
+	if [ -z "$(find "$(GOTOOLCHAIN=local go env GOMODCACHE)/golang.org" -maxdepth 1 -name "toolchain@*-go$need.*" 2>/dev/null)" ]; then
+		wrong "Go ${own#go} fetches Go $need, which go.mod asks for (once, 70 MB)"
+		fetched="$(cd "$root" && go version 2>&1)" || { wrong "Go $need cannot be fetched: ${fetched##*$'\n'}"; return 1; }
+	fi
+fi
+# GOWORK=off: a go.work in some folder above must not change what is built. Never empty GOFLAGS: "go env -w" would fill it.
+export GOWORK=off GOFLAGS=-buildvcs=false
+export GOMLX_NO_AUTO_INSTALL=1 # go-xla must not download by itself
+simd="${GOEXPERIMENT-simd}"
+ask() { (cd "$root" && GOEXPERIMENT=$1 go env GOVERSION GOOS GOARCH CGO_ENABLED CC 2>&1); }
+if ! answer="$(ask "$simd")"; then # a Go that does not know the experiment
+	simd="${GOEXPERIMENT-}"
+	answer="$(ask "$simd")" || { wrong "go does not work: ${answer##*$'\n'}"; return 1; }
+fi
+read -r -d '' version os arch cgo cc <<<"$answer" || true
+newer "$version" "$need" || { wrong "Go is too old: ${version#go}, needed is $need or newer (GOTOOLCHAIN=$(go env GOTOOLCHAIN))"; return 1; }
+[ "$version" = "$own" ] || export GOTOOLCHAIN="$version" # GoNB's own folder has no go.mod that asks for it
+[ "$arch" != amd64 ] || [ -z "$simd" ] || export GOEXPERIMENT="$simd"
+
+no_xla=''
+if [ "${MUSTER_XLA:-auto}" = off ]; then
+	no_xla='MUSTER_XLA=off'
+elif [ "$cgo" != 1 ] || ! $cc -E -x c - >/dev/null 2>&1 <<<'#include <stdlib.h>'; then # unquoted: it may be "ccache gcc"
+	no_xla='no C compiler; Debian or Ubuntu: apt-get install gcc libc6-dev'
+elif [ -z "${PJRT_PLUGIN_LIBRARY_PATH:-}" ]; then
+	no_xla="no plugin for $os/$arch"
+	for dir in "$HOME/.local/lib/go-xla" /usr/local/lib/go-xla "$root/.cache/xla/lammps_jax_pjrt_cpu"; do
+		if [ -e "$dir/pjrt_c_api_cpu_plugin.so" ]; then
+			export PJRT_PLUGIN_LIBRARY_PATH="$dir"
+			no_xla=''
+			break
+		fi
+	done
+fi
+cell_flags="-buildvcs=false '-ldflags=-s -w'"
+if [ -n "$no_xla" ]; then
+	cell_flags="$cell_flags -tags=noxla"
+	case "${GOMLX_BACKEND:-}" in xla*) wrong "GOMLX_BACKEND=$GOMLX_BACKEND cannot run: $no_xla" && return 1 ;; esac
+fi
+if [ -z "${GOMLX_BACKEND:-}" ]; then
+	decided=xla:cpu
+	[ -z "$no_xla" ] || decided=go:ops_sequential
+	export GOMLX_BACKEND="$decided"
+fi
