@@ -127,6 +127,20 @@ func (s *Step) clear() {
 	s.Terminated, s.Truncated, s.Outcome = false, false, Running
 }
 
+// blank makes s the moment of an idle slot: zeros, and only the first choice of each head is available.
+func (s *Step) blank(spec Spec) {
+	s.clear()
+	clear(s.Obs)
+	clear(s.Snapshot)
+	clear(s.Metrics)
+	clear(s.Avail)
+	for avail := s.Avail; len(avail) > 0; {
+		for _, n := range spec.Actions {
+			avail[0], avail = true, avail[n:]
+		}
+	}
+}
+
 // Actions is what the agents do in one step.
 type Actions struct {
 	Discrete []int32 // [agent][head]

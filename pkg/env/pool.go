@@ -9,20 +9,26 @@ import (
 const (
 	worthSharing = 15 * time.Microsecond // below this a hand-over costs more than it gains (docs/performance.md)
 	spinFor      = 50 * time.Microsecond // a helper looks for work this long before it sleeps
-	measureEvery = 64                    // batches between two measurements of the cost of one
+	measureEvery = 128                   // calls of a task between two measurements of its cost
 )
 
-// pool calls f(0) … f(n−1), with helpers when that is worth it. The caller works too, and whoever is free
-// takes the next few slots, so a helper that wakes late costs nothing.
+// pool calls a task for many slots, with helpers when that is worth it. The caller works too, and whoever is
+// free takes some of the slots that are left, so a helper that wakes late costs nothing.
 type pool struct {
-	n, chunk int
-	f        func(i int)
-	helpers  []*helper
-	work     atomic.Uint64 // round<<32 | first slot that nobody has taken
-	left     atomic.Int64  // slots not finished
-	closed   atomic.Bool
-	round    uint64
-	cost     time.Duration // of a batch done alone, measured now and then
+	workers int // the caller included
+	helpers []*helper
+	task    *task
+	work    atomic.Uint64 // round<<32 | slots that nobody has taken; they are taken from the last to the first
+	left    atomic.Int64  // slots not finished
+	closed  atomic.Bool
+	round   uint64
+}
+
+// task is a function of a slot and what it costs.
+type task struct {
+	f     func(i int)
+	calls int
+	cost  time.Duration // of 1024 slots, done alone
 }
 
 type helper struct {
@@ -30,12 +36,10 @@ type helper struct {
 	wake   chan struct{}
 }
 
-func newPool(n, workers int, f func(int)) *pool {
-	p := &pool{n: n, f: f}
-	workers = min(workers, runtime.GOMAXPROCS(0), n)
-	p.chunk = max(1, n/(8*max(workers, 1)))
-	p.work.Store(uint64(n))
-	for range workers - 1 {
+// newPool starts workers−1 helpers, but never more workers than the machine runs at once.
+func newPool(workers int) *pool {
+	p := &pool{workers: max(1, min(workers, runtime.GOMAXPROCS(0)))}
+	for range p.workers - 1 {
 		h := &helper{wake: make(chan struct{}, 1)}
 		p.helpers = append(p.helpers, h)
 		go p.help(h)
@@ -59,25 +63,38 @@ func (h *helper) stir() {
 	}
 }
 
-// do calls f for every slot once and returns when all are finished.
-func (p *pool) do() {
-	p.round++
-	if len(p.helpers) == 0 {
-		p.alone()
-		return
-	}
-	if p.round%measureEvery == 1 {
+// do calls t.f once for every slot below n and returns when all are finished. The cost of a slot is the
+// smaller of two measurements one after another: a single one may have been held up.
+func (p *pool) do(t *task, n int) {
+	turn := t.calls % measureEvery
+	t.calls++
+	switch {
+	case len(p.helpers) == 0:
+		t.alone(n)
+	case turn < 2:
 		start := time.Now()
-		p.alone()
-		p.cost = time.Since(start)
-		return
+		t.alone(n)
+		if cost := time.Since(start) * 1024 / time.Duration(n); turn == 0 || cost < t.cost {
+			t.cost = cost
+		}
+	case t.cost*time.Duration(n)/1024 < worthSharing:
+		t.alone(n)
+	default:
+		p.share(t, n)
 	}
-	if p.cost < worthSharing {
-		p.alone()
-		return
+}
+
+func (t *task) alone(n int) {
+	for i := range n {
+		t.f(i)
 	}
-	p.left.Store(int64(p.n))
-	p.work.Store(p.round << 32)
+}
+
+func (p *pool) share(t *task, n int) {
+	p.round++
+	p.task = t
+	p.left.Store(int64(n))
+	p.work.Store(p.round<<32 | uint64(n))
 	for _, h := range p.helpers {
 		h.stir()
 	}
@@ -90,24 +107,19 @@ func (p *pool) do() {
 	}
 }
 
-func (p *pool) alone() {
-	for i := range p.n {
-		p.f(i)
-	}
-}
-
-// take claims the next few slots and steps them; false if none is left. The round in the upper half keeps
-// a helper that was held up from claiming slots of a later round by an old count.
+// take claims a part of the slots that are left and does them; false if there are none. The parts shrink, so
+// that all finish together. The round in the upper half keeps a helper that was held up from claiming slots
+// of a later round by an old count.
 func (p *pool) take() bool {
 	w := p.work.Load()
-	first := int(uint32(w))
-	if first >= p.n {
+	free := int(uint32(w))
+	if free == 0 {
 		return false
 	}
-	k := min(p.chunk, p.n-first)
-	if p.work.CompareAndSwap(w, w+uint64(k)) {
-		for i := first; i < first+k; i++ {
-			p.f(i)
+	k := (free-1)/(4*(p.workers)) + 1
+	if p.work.CompareAndSwap(w, w-uint64(k)) {
+		for i := free - k; i < free; i++ {
+			p.task.f(i)
 		}
 		p.left.Add(-int64(k))
 	}
@@ -124,7 +136,7 @@ func (p *pool) help(h *helper) {
 			}
 		}
 		h.asleep.Store(true)
-		if int(uint32(p.work.Load())) < p.n || p.closed.Load() { // it came while falling asleep
+		if uint32(p.work.Load()) > 0 || p.closed.Load() { // it came while falling asleep
 			if !h.asleep.CompareAndSwap(true, false) {
 				<-h.wake
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 )
 
@@ -33,11 +34,7 @@ func Probe(w World) (spec Spec, err error) {
 	r := rand.New(rand.NewPCG(1, 1))
 	out, act := NewBatch(spec, 1).At(0), make([]int32, spec.Agents*len(spec.Actions))
 	for t := range 8 {
-		for i := range out.Obs {
-			out.Obs[i] = float32(math.NaN())
-		}
-		clear(out.Avail)
-		out.clear()
+		poison(out)
 		if t == 0 {
 			e.Reset(Episode{Rand: r}, out)
 		} else {
@@ -46,7 +43,7 @@ func Probe(w World) (spec Spec, err error) {
 		if o, ok := e.(Observer); ok {
 			o.Observe(out.Snapshot, out.Obs)
 		}
-		if err := checkStep(spec, out); err != nil || out.Over() {
+		if err := out.Check(spec); err != nil || out.Over() {
 			return spec, err
 		}
 		RandomActions(spec, out.Avail, r, act)
@@ -54,33 +51,52 @@ func Probe(w World) (spec Spec, err error) {
 	return spec, nil
 }
 
-func checkStep(spec Spec, out *Step) error {
-	for i, x := range out.Obs {
-		if x != x || math.IsInf(float64(x), 0) {
-			return fmt.Errorf("env: %s leaves observation %d of agent %d unwritten or not finite (%v); the spec has %d values", spec.Name, i%spec.ObsDim, i/spec.ObsDim, x, spec.ObsDim)
+// poison fills out with what no environment may leave there.
+func poison(out *Step) {
+	nan := float32(math.NaN())
+	for i := range out.Obs {
+		out.Obs[i] = nan
+	}
+	for i := range out.Metrics {
+		out.Metrics[i] = nan
+	}
+	clear(out.Avail)
+	out.clear()
+}
+
+// Check returns an error naming the first value of a moment that cannot be: observations, rewards or metrics
+// that are not finite, an agent without an available action, an outcome without an end.
+func (s *Step) Check(spec Spec) error {
+	for i, x := range s.Obs {
+		if !finite(x) {
+			return fmt.Errorf("env: %s leaves observation %d of agent %d unwritten or not finite (%v); the spec has %d values",
+				spec.Name, i%spec.ObsDim, i/spec.ObsDim, x, spec.ObsDim)
 		}
 	}
+	avail := s.Avail
 	for a := range spec.Agents {
-		first := a * spec.Choices()
 		for head, n := range spec.Actions {
-			some := false
-			for _, ok := range out.Avail[first : first+n] {
-				some = some || ok
-			}
-			if !some {
+			if !slices.Contains(avail[:n], true) {
 				return fmt.Errorf("env: %s leaves agent %d without an available action in head %d, want at least 1 of %d", spec.Name, a, head, n)
 			}
-			first += n
+			avail = avail[n:]
 		}
-		if r := out.Reward[a]; r != r || math.IsInf(float64(r), 0) {
-			return fmt.Errorf("env: %s pays agent %d a reward of %v, want a finite number", spec.Name, a, r)
+		if !finite(s.Reward[a]) {
+			return fmt.Errorf("env: %s pays agent %d a reward of %v, want a finite number", spec.Name, a, s.Reward[a])
 		}
 	}
-	if out.Over() != (out.Outcome != Running) {
-		return fmt.Errorf("env: %s has outcome %q where terminated is %v and truncated %v", spec.Name, out.Outcome, out.Terminated, out.Truncated)
+	for i, x := range s.Metrics {
+		if !finite(x) {
+			return fmt.Errorf("env: %s leaves metric %q unwritten or not finite (%v)", spec.Name, spec.Metrics[i], x)
+		}
+	}
+	if s.Over() != (s.Outcome != Running) {
+		return fmt.Errorf("env: %s has outcome %q where terminated is %v and truncated %v", spec.Name, s.Outcome, s.Terminated, s.Truncated)
 	}
 	return nil
 }
+
+func finite(x float32) bool { return !math.IsNaN(float64(x)) && !math.IsInf(float64(x), 0) }
 
 // RandomActions draws an action for each agent and head, uniformly over what avail allows. avail is
 // [agent][sum of Actions], act [agent][head], of one or several environments behind one another.

@@ -29,8 +29,10 @@ type Vec struct {
 	now, next *Batch
 	act       []int32
 	started   bool
-	resetting []bool
+	resets    []int // slots that begin an episode
 	pool      *pool
+	resetting task
+	stepping  task
 	fault     fault
 }
 
@@ -47,7 +49,7 @@ func NewVec(w World, n int, key func(episode int64) rng.Key) (*Vec, error) {
 	v := &Vec{
 		Workers: 1, spec: spec, world: w, key: key,
 		envs: make([]Env, n), rands: make([]*rand.Rand, n), sources: make([]*rand.PCG, n),
-		episodes: make([]int64, n), played: make([][]int32, n), resetting: make([]bool, n),
+		episodes: make([]int64, n), played: make([][]int32, n), resets: make([]int, 0, n),
 		now: NewBatch(spec, n), next: NewBatch(spec, n),
 	}
 	for i := range n {
@@ -60,6 +62,8 @@ func NewVec(w World, n int, key func(episode int64) rng.Key) (*Vec, error) {
 	}
 	v.now.observer, _ = v.envs[0].(Observer)
 	v.next.observer = v.now.observer
+	v.resetting.f = func(k int) { v.begin(v.resets[k]) }
+	v.stepping.f = v.step
 	return v, nil
 }
 
@@ -92,41 +96,41 @@ func (v *Vec) Close() { v.pool.close() }
 func (v *Vec) width() int { return v.spec.Agents * len(v.spec.Actions) }
 
 // Before begins the next episode wherever one has ended and returns the moment to act in, valid until the
-// second Step from now. Idle slots show the end of their last episode.
+// second Step from now. Idle slots show zeros and, so that every policy can act, one available action.
 func (v *Vec) Before() (*Batch, error) {
 	if v.pool == nil {
-		v.pool = newPool(len(v.envs), v.Workers, v.move)
+		v.pool = newPool(min(v.Workers, len(v.envs)))
 	}
-	any := false
+	v.resets = v.resets[:0]
 	for i := range v.envs {
-		v.resetting[i] = !v.started || v.episodes[i] >= 0 && v.now.steps[i].Over()
-		if !v.resetting[i] {
+		if v.started && (v.episodes[i] < 0 || !v.now.steps[i].Over()) {
 			continue
 		}
+		v.now.drawn = false
 		if v.Limit > 0 && v.begun >= v.Limit {
-			v.episodes[i], v.resetting[i] = -1, false
+			v.episodes[i], v.played[i] = -1, v.played[i][:0]
+			v.now.steps[i].blank(v.spec)
 			continue
 		}
-		v.episodes[i], any = v.begun, true
+		v.episodes[i], v.resets = v.begun, append(v.resets, i)
 		v.begun++
 	}
 	v.started = true
-	if any {
-		v.act, v.now.drawn = nil, false
-		v.pool.do()
+	if len(v.resets) > 0 {
+		v.pool.do(&v.resetting, len(v.resets))
 	}
 	return v.now, v.fault.take(v.spec.Name)
 }
 
 // Step plays one joint action in every slot that is not idle and returns the moment after it, valid until
-// the second Step from now. act.Discrete is [env][agent][head]. An action that is out of range or not
-// available is an error, and nothing has moved then.
+// the second Step from now; where an episode ended, until the next Before. act.Discrete is
+// [env][agent][head]. An action that is out of range or not available is an error, and nothing has moved then.
 func (v *Vec) Step(act Actions) (*Batch, error) {
 	if err := v.legal(act.Discrete); err != nil {
 		return nil, err
 	}
 	v.act, v.next.drawn = act.Discrete, false
-	v.pool.do()
+	v.pool.do(&v.stepping, len(v.envs))
 	if err := v.fault.take(v.spec.Name); err != nil {
 		return nil, err
 	}
@@ -141,45 +145,43 @@ func (v *Vec) legal(act []int32) error {
 	if want := len(v.envs) * v.width(); len(act) != want {
 		return fmt.Errorf("env: %s: %d actions, want %d (environments × agents × heads)", v.spec.Name, len(act), want)
 	}
-	heads, choices := len(v.spec.Actions), v.spec.Choices()
-	for i, a := range act {
-		agent, first := i/heads, 0
-		if v.episodes[agent/v.spec.Agents] < 0 {
+	k := v.width()
+	for i, episode := range v.episodes {
+		if episode < 0 {
 			continue
 		}
-		for _, n := range v.spec.Actions[:i%heads] {
-			first += n
-		}
-		n := v.spec.Actions[i%heads]
-		if a < 0 || int(a) >= n || !v.now.Avail[agent*choices+first+int(a)] {
-			return fmt.Errorf("env: %s: action %d of agent %d in environment %d is not available (head %d has %d choices)",
-				v.spec.Name, a, agent%v.spec.Agents, agent/v.spec.Agents, i%heads, n)
+		avail, head := v.now.steps[i].Avail, 0
+		for j, a := range act[i*k : (i+1)*k] {
+			n := v.spec.Actions[head]
+			if uint(a) >= uint(n) || !avail[a] {
+				return fmt.Errorf("env: %s: action %d of agent %d in environment %d is not available (head %d has %d choices)",
+					v.spec.Name, a, j/len(v.spec.Actions), i, head, n)
+			}
+			avail = avail[n:]
+			if head++; head == len(v.spec.Actions) {
+				head = 0
+			}
 		}
 	}
 	return nil
 }
 
-// move carries out for slot i what Before (no actions) or Step asked for.
-func (v *Vec) move(i int) {
+func (v *Vec) step(i int) {
 	defer v.fault.catch(i)
-	if v.act == nil {
-		if v.resetting[i] {
-			v.reset(i)
-		}
+	out := &v.next.steps[i]
+	if v.episodes[i] < 0 {
+		out.blank(v.spec)
 		return
 	}
 	k := v.width()
 	act := v.act[i*k : (i+1)*k]
-	if v.episodes[i] < 0 {
-		return
-	}
 	v.played[i] = append(v.played[i], act...)
-	out := &v.next.steps[i]
 	out.clear()
 	v.envs[i].Step(Actions{Discrete: act}, out)
 }
 
-func (v *Vec) reset(i int) {
+func (v *Vec) begin(i int) {
+	defer v.fault.catch(i)
 	v.played[i] = v.played[i][:0]
 	v.key(v.episodes[i]).Seed(v.sources[i])
 	out := &v.now.steps[i]
@@ -223,6 +225,8 @@ func (v *Vec) Load(r io.Reader) error {
 		}
 		v.episodes[i] = slot.Episode
 		if !s.Started || slot.Episode < 0 {
+			v.played[i] = v.played[i][:0]
+			v.now.steps[i].blank(v.spec)
 			continue
 		}
 		v.replay(i, slot.Actions)
@@ -235,7 +239,7 @@ func (v *Vec) Load(r io.Reader) error {
 
 func (v *Vec) replay(i int, actions []int32) {
 	defer v.fault.catch(i)
-	v.reset(i)
+	v.begin(i)
 	v.played[i] = append(v.played[i], actions...)
 	out := &v.now.steps[i]
 	for k := v.width(); len(actions) > 0; actions = actions[k:] {

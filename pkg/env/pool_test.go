@@ -1,0 +1,80 @@
+package env
+
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+// TestPoolDoesEverySlotOnce, with helpers that spin, that sleep, and that are woken while falling asleep.
+func TestPoolDoesEverySlotOnce(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	for workers := 1; workers <= 4; workers++ {
+		p := newPool(workers)
+		for _, n := range []int{1, 2, 3, 7, 64, 1000} {
+			done := make([]int, n)
+			work := &task{f: func(i int) { done[i]++ }}
+			const rounds = 200
+			for r := range rounds {
+				switch {
+				case r%50 == 49:
+					time.Sleep(2 * spinFor) // the helpers sleep
+				case r%10 == 9:
+					time.Sleep(spinFor - time.Duration(r)*100*time.Nanosecond) // they are about to
+				}
+				p.share(work, n)
+			}
+			for i, k := range done {
+				if k != rounds {
+					t.Fatalf("%d workers: slot %d of %d done %d times, want %d", workers, i, n, k, rounds)
+				}
+			}
+		}
+		p.close()
+	}
+}
+
+// TestPoolShares: work that is worth it is shared, work that is not stays with the caller.
+func TestPoolShares(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	p := newPool(2)
+	defer p.close()
+	heavy := &task{f: func(int) { time.Sleep(10 * worthSharing) }}
+	light := &task{f: func(int) {}}
+	p.do(light, 4)
+	p.do(light, 4)
+	if p.do(light, 4); p.round != 0 {
+		t.Error("work of nanoseconds was shared")
+	}
+	p.do(heavy, 4)
+	p.do(heavy, 4)
+	if p.do(heavy, 4); p.round != 1 {
+		t.Error("work of milliseconds was not shared after two measurements")
+	}
+	if p.do(heavy, 4); p.round != 2 {
+		t.Error("work of milliseconds was not shared again")
+	}
+}
+
+func TestPoolCloses(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	before := runtime.NumGoroutine()
+	for _, rest := range []time.Duration{0, spinFor, 4 * spinFor} {
+		done := 0
+		p := newPool(4)
+		time.Sleep(rest)
+		p.close()
+		p.close()
+		p.do(&task{f: func(int) { done++ }}, 5) // alone from now on
+		if done != 5 {
+			t.Errorf("%d slots done after close, want 5", done)
+		}
+	}
+	(*pool)(nil).close()
+	for wait := 0; runtime.NumGoroutine() > before; wait++ {
+		if wait > 1000 {
+			t.Fatalf("%d goroutines, want the %d from before the pools", runtime.NumGoroutine(), before)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

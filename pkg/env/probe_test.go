@@ -1,0 +1,77 @@
+package env
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/muster-marl/muster/pkg/rng"
+)
+
+type wrong struct{}
+
+func (wrong) New() (Env, error) { return nil, errors.New("test: Size is 0, want at least 1") }
+
+func TestProbe(t *testing.T) {
+	change := func(f func(s *Spec)) World { return clock{spec: f} }
+	write := func(f func(e *clockEnv, out *Step)) World { return clock{after: f} }
+	for _, c := range []struct {
+		name  string
+		world World
+		want  string
+	}{
+		{"no world", nil, "env: no world given"},
+		{"constants", wrong{}, "test: Size is 0"},
+		{"name", change(func(s *Spec) { s.Name = "" }), "no name"},
+		{"agents", change(func(s *Spec) { s.Agents = 0 }), "has 0 agents"},
+		{"heads", change(func(s *Spec) { s.Actions = nil }), "no actions"},
+		{"choices", change(func(s *Spec) { s.Actions = []int{2, 0} }), "0 choices in action head 1"},
+		{"observation", change(func(s *Spec) { s.ObsDim = 0 }), "observations of size 0"},
+		{"images", change(func(s *Spec) { s.Planes = [][3]int{{1, 1, 2}, {1, 1, 1}} }), "images of 3 values in observations of 2"},
+		{"steps", change(func(s *Spec) { s.MaxSteps = -1 }), "at most -1 steps"},
+		{"snapshot", change(func(s *Spec) { s.Snapshot = -1 }), "snapshots of -1 bytes"},
+		{"no observer", change(func(s *Spec) { s.Snapshot = 4 }), "snapshots of 4 bytes, but Observe is implemented: false"},
+		{"no snapshot", painter{}, "snapshots of 0 bytes, but Observe is implemented: true"},
+		{"reward", write(func(_ *clockEnv, out *Step) { out.Reward[0] = float32(math.Inf(1)) }), "a reward of +Inf"},
+		{"observation value", write(func(_ *clockEnv, out *Step) { out.Obs[1] = float32(math.NaN()) }), "observation 1 of agent 0"},
+		{"availability", write(func(_ *clockEnv, out *Step) { clear(out.Avail) }), "without an available action"},
+		{"outcome", write(func(_ *clockEnv, out *Step) { out.Outcome = Loss }), `outcome "loss" where terminated is false`},
+		{"panic", write(func(*clockEnv, *Step) { panic("lost") }), "does not keep to its spec (1 agents, 2 choices, observations of 2): lost"},
+	} {
+		if _, err := Probe(c.world); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want one line with %q", c.name, err, c.want)
+		}
+	}
+	if s, err := Probe(clock{}); err != nil || s.Name != "test/clock" || s.Choices() != 2 || s.PlaneDim() != 0 {
+		t.Errorf("a good world gives %+v, %v", s, err)
+	}
+}
+
+func TestRandomActions(t *testing.T) {
+	spec, r := Spec{Agents: 2, Actions: []int{3, 2}}, rng.New(1).Rand()
+	avail := []bool{true, false, true, false, true, false, true, false, true, true} // [agent][3 + 2]
+	act, first, last := make([]int32, 4), 0, 0
+	for range 1000 {
+		RandomActions(spec, avail, r, act)
+		if act[0] == 1 || !slices.Equal(act[1:3], []int32{1, 1}) {
+			t.Fatalf("actions %v are not available", act)
+		}
+		first, last = first+int(act[0])/2, last+int(act[3])
+	}
+	if first < 420 || first > 580 || last < 420 || last > 580 { // 500 ± 5 standard deviations
+		t.Errorf("one of two choices came %d and %d times of 1000, want about 500", first, last)
+	}
+	if a := RandomAction([]bool{false, false}, r); a != 0 {
+		t.Errorf("of no choice %d, want 0", a)
+	}
+}
+
+func TestOutcomeNames(t *testing.T) {
+	for o, want := range map[Outcome]string{Running: "running", Win: "win", Loss: "loss", Draw: "draw", TimeOut: "time_out", Ended: "ended", 9: "outcome(9)"} {
+		if o.String() != want {
+			t.Errorf("outcome %d is %q, want %q", uint8(o), o, want)
+		}
+	}
+}
