@@ -1,0 +1,315 @@
+// Package envtest holds every world to the contract of package env, and measures its speed the same way
+// everywhere.
+package envtest
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"math/bits"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"github.com/muster-marl/muster/pkg/env"
+	"github.com/muster-marl/muster/pkg/rng"
+)
+
+const (
+	episodes  = 3      // that a check plays
+	tooLong   = 20_000 // steps at which a check leaves an episode of a world without bound
+	drawEvery = 16     // steps between two moments whose images are compared
+)
+
+var checks = []struct {
+	name string
+	run  func(w env.World) error
+}{
+	{"sizes", sizes},
+	{"moments", moments},
+	{"observer", observer},
+	{"same key, same bytes", repeats},
+	{"environments apart", apart},
+	{"allocations", allocations},
+	{"workers", workers},
+	{"save and load", resume},
+	{"illegal actions", illegal},
+}
+
+// Check fails t at the first point where w breaks the contract: sizes and values, episodes that follow from
+// key and actions alone, everything written at every call, no allocation in Step and Reset, the same bytes
+// with any number of workers and after Save and Load. It plays a few episodes of random available actions.
+func Check(t testing.TB, w env.World) {
+	t.Helper()
+	for _, c := range checks {
+		if err := guard(c.run, w); err != nil {
+			t.Errorf("envtest: %s: %v", c.name, err)
+			return
+		}
+	}
+}
+
+func guard(run func(env.World) error, w env.World) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return run(w)
+}
+
+// player plays one environment with random available actions.
+type player struct {
+	env    env.Env
+	spec   env.Spec
+	out    *env.Step
+	act    []int32
+	choose *rand.PCG
+	chance *rand.PCG
+	poison byte // what fills out before every call, 0 = the values stay
+}
+
+func newPlayer(w env.World) (*player, error) {
+	e, err := w.New()
+	if err != nil {
+		return nil, err
+	}
+	s := e.Spec()
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	return &player{
+		env: e, spec: s, out: env.NewBatch(s, 1).At(0), act: make([]int32, s.Agents*len(s.Actions)),
+		choose: new(rand.PCG), chance: new(rand.PCG),
+	}, nil
+}
+
+// spoil prepares out as Vec does, and fills what the environment must overwrite.
+func (p *player) spoil() {
+	s := p.out
+	clear(s.Reward)
+	s.Terminated, s.Truncated, s.Outcome = false, false, env.Running
+	if p.poison == 0 {
+		return
+	}
+	junk := math.Float32frombits(0x7fc00000 + uint32(p.poison)) // NaN
+	for i := range s.Obs {
+		s.Obs[i] = junk
+	}
+	for i := range s.Metrics {
+		s.Metrics[i] = junk
+	}
+	for i := range s.Snapshot {
+		s.Snapshot[i] = p.poison
+	}
+	for i := range s.Avail {
+		s.Avail[i] = p.poison%2 == 0
+	}
+}
+
+// play plays one episode and calls see after Reset and every Step, until see returns an error.
+func (p *player) play(episode int64, see func(t int) error) error {
+	key := rng.New(1).Split("env", episode)
+	key.Seed(p.chance)
+	key.Split("act").Seed(p.choose)
+	chance, choose := rand.New(p.chance), rand.New(p.choose)
+	p.spoil()
+	p.env.Reset(env.Episode{Rand: chance}, p.out)
+	for t := 0; ; t++ {
+		if err := see(t); err != nil || p.out.Over() || t == tooLong {
+			return err
+		}
+		env.RandomActions(p.spec, p.out.Avail, choose, p.act)
+		p.spoil()
+		p.env.Step(env.Actions{Discrete: p.act}, p.out)
+	}
+}
+
+// draw draws the images, if there are any.
+func (p *player) draw() {
+	if o, ok := p.env.(env.Observer); ok {
+		o.Observe(p.out.Snapshot, p.out.Obs)
+	}
+}
+
+// trace is a number that differs where anything differs that went into it.
+type trace uint64
+
+func (h *trace) add(x uint64) { *h = trace(bits.RotateLeft64(uint64(*h)^x, 29) * 0x9e3779b97f4a7c15) }
+
+// moment adds what a moment shows; the images only where drawn is true.
+func (h *trace) moment(spec env.Spec, s *env.Step, drawn bool) {
+	skip := 0
+	if !drawn {
+		skip = spec.PlaneDim()
+	}
+	for a := range spec.Agents {
+		h.floats(s.Obs[a*spec.ObsDim+skip : (a+1)*spec.ObsDim])
+	}
+	h.floats(s.Reward)
+	h.floats(s.Metrics)
+	for _, x := range s.Snapshot {
+		h.add(uint64(x))
+	}
+	h.bools(s.Avail...)
+	h.bools(s.Terminated, s.Truncated)
+	h.add(uint64(s.Outcome))
+}
+
+func (h *trace) floats(s []float32) {
+	for _, x := range s {
+		h.add(uint64(math.Float32bits(x)))
+	}
+}
+
+func (h *trace) bools(s ...bool) {
+	for _, ok := range s {
+		if ok {
+			h.add(1)
+		} else {
+			h.add(2)
+		}
+	}
+}
+
+// look draws the images now and then, since that takes long, and adds the moment at step t to h.
+func (p *player) look(h *trace, t int) {
+	drawn := t%drawEvery == 0 || p.out.Over()
+	if drawn {
+		p.draw()
+	}
+	h.moment(p.spec, p.out, drawn)
+}
+
+// differ names the first part in which two moments differ, nil if none does.
+func differ(a, b *env.Step) error {
+	for _, c := range []struct {
+		part string
+		a, b []float32
+	}{{"observation", a.Obs, b.Obs}, {"reward", a.Reward, b.Reward}, {"metric", a.Metrics, b.Metrics}} {
+		for i := range c.a {
+			if math.Float32bits(c.a[i]) != math.Float32bits(c.b[i]) {
+				return fmt.Errorf("%s %d is %v and %v", c.part, i, c.a[i], c.b[i])
+			}
+		}
+	}
+	if !bytes.Equal(a.Snapshot, b.Snapshot) {
+		return fmt.Errorf("snapshots are %v and %v", a.Snapshot, b.Snapshot)
+	}
+	for i := range a.Avail {
+		if a.Avail[i] != b.Avail[i] {
+			return fmt.Errorf("availability %d is %v and %v", i, a.Avail[i], b.Avail[i])
+		}
+	}
+	if a.Terminated != b.Terminated || a.Truncated != b.Truncated || a.Outcome != b.Outcome {
+		return fmt.Errorf("ends are %v, %v, %v and %v, %v, %v", a.Terminated, a.Truncated, a.Outcome, b.Terminated, b.Truncated, b.Outcome)
+	}
+	return nil
+}
+
+// sizes: the spec is valid, kept to, and constant.
+func sizes(w env.World) error {
+	spec, err := env.Probe(w)
+	if err != nil {
+		return err
+	}
+	p, err := newPlayer(w)
+	if err != nil {
+		return err
+	}
+	return p.play(0, func(t int) error {
+		if s := p.env.Spec(); !reflect.DeepEqual(s, spec) {
+			return fmt.Errorf("the spec after %d steps is %+v, want %+v", t, s, spec)
+		}
+		return nil
+	})
+}
+
+// moments: every moment of whole episodes has possible values, and episodes end in time.
+func moments(w env.World) error {
+	p, err := newPlayer(w)
+	if err != nil {
+		return err
+	}
+	p.poison = 1 // NaN, and nothing available
+	for e := range int64(episodes) {
+		err := p.play(e, func(t int) error {
+			p.draw()
+			if err := p.out.Check(p.spec); err != nil {
+				return fmt.Errorf("step %d of episode %d: %w", t, e, err)
+			}
+			if t == 0 && p.out.Over() {
+				return fmt.Errorf("episode %d is over before its first step", e)
+			}
+			if p.spec.MaxSteps > 0 && t >= p.spec.MaxSteps && !p.out.Over() {
+				return fmt.Errorf("episode %d is not over after %d steps, want at most %d", e, t, p.spec.MaxSteps)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// repeats: an episode follows from its key and the actions, whatever the environment played before and
+// whatever out held.
+func repeats(w env.World) error {
+	used, err := newPlayer(w)
+	if err != nil {
+		return err
+	}
+	used.poison = 1
+	for e := range int64(episodes) {
+		fresh, err := newPlayer(w)
+		if err != nil {
+			return err
+		}
+		fresh.poison = 2
+		if err := together(fresh, used, e); err != nil {
+			return fmt.Errorf("episode %d again, in a fresh environment, over other left-over values: %w", e, err)
+		}
+	}
+	return nil
+}
+
+// together plays one episode in two environments and compares every moment.
+func together(a, b *player, episode int64) error {
+	var seen []trace
+	var h trace
+	err := a.play(episode, func(t int) error {
+		a.look(&h, t)
+		seen = append(seen, h)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	h = 0
+	return b.play(episode, func(t int) error {
+		b.look(&h, t)
+		if t >= len(seen) || seen[t] != h {
+			return where(a, b, episode, t)
+		}
+		return nil
+	})
+}
+
+// where plays up to step t once more to name the part that differs there.
+func where(a, b *player, episode int64, t int) error {
+	stop := fmt.Errorf("stop")
+	for _, p := range []*player{a, b} {
+		_ = p.play(episode, func(now int) error {
+			if now == t {
+				p.draw()
+				return stop
+			}
+			return nil
+		})
+	}
+	if err := differ(a.out, b.out); err != nil {
+		return fmt.Errorf("step %d: %w", t, err)
+	}
+	return fmt.Errorf("step %d differs, and not when played once more", t)
+}

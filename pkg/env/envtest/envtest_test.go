@@ -1,0 +1,211 @@
+package envtest
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/muster-marl/muster/pkg/env"
+)
+
+// line is a small world with everything a world can have: two agents walk on ten cells, slip now and then,
+// and observe an image of their cell and the vector position, time. Its fields break the contract.
+type line struct {
+	spec      func(s *env.Spec, steps int)               // changes what Spec returns
+	show      func(e *walkers, out *env.Step)            // runs at the end of Reset and Step
+	observe   func(e *walkers, snap []byte, o []float32) // runs at the end of Observe
+	keepAvail bool                                       // true = Avail is only ever set to true
+	lazy      bool                                       // true = only Observe writes the vector
+}
+
+const lineSteps = 30
+
+type walkers struct {
+	line
+	rand  *rand.Rand
+	at    [2]uint8
+	t     int
+	steps int // never set back
+	moves float32
+	kept  []byte
+}
+
+func (l line) New() (env.Env, error) { return &walkers{line: l}, nil }
+
+func (e *walkers) Spec() env.Spec {
+	s := env.Spec{
+		Name: "test/line", Agents: 2, Actions: []int{3}, ObsDim: 12, Planes: [][3]int{{1, 1, 10}}, Snapshot: 3,
+		MaxSteps: lineSteps, Metrics: []string{"moves"},
+	}
+	if e.line.spec != nil {
+		e.line.spec(&s, e.steps)
+	}
+	return s
+}
+
+func (e *walkers) Reset(ep env.Episode, out *env.Step) {
+	e.rand, e.t, e.moves = ep.Rand, 0, 0
+	e.at = [2]uint8{uint8(e.rand.IntN(10)), uint8(e.rand.IntN(10))}
+	e.write(out)
+}
+
+func (e *walkers) Step(act env.Actions, out *env.Step) {
+	e.t++
+	e.steps++
+	for a := range e.at {
+		if d := act.Discrete[a]; d != 1 && e.rand.IntN(10) > 0 {
+			e.at[a] += uint8(d) - 1
+			e.moves++
+			out.Reward[a] = 1
+		}
+	}
+	if e.t == lineSteps {
+		out.Truncated, out.Outcome = true, env.TimeOut
+	}
+	e.write(out)
+}
+
+func (e *walkers) write(out *env.Step) {
+	out.Snapshot[0], out.Snapshot[1], out.Snapshot[2] = e.at[0], e.at[1], uint8(e.t)
+	out.Metrics[0] = e.moves
+	for a, x := range e.at {
+		for i, ok := range [3]bool{x > 0, true, x < 9} {
+			if ok || !e.keepAvail {
+				out.Avail[3*a+i] = ok
+			}
+		}
+		if !e.lazy {
+			out.Obs[12*a+10], out.Obs[12*a+11] = float32(x), float32(e.t)
+		}
+	}
+	if e.line.show != nil {
+		e.line.show(e, out)
+	}
+}
+
+func (e *walkers) Observe(snapshot []byte, obs []float32) {
+	for a := range 2 {
+		o := obs[12*a : 12*a+12]
+		clear(o)
+		o[snapshot[a]] = 1
+		o[10], o[11] = float32(snapshot[a]), float32(snapshot[2])
+	}
+	if e.line.observe != nil {
+		e.line.observe(e, snapshot, obs)
+	}
+}
+
+// recorder is a testing.TB that keeps the complaints.
+type recorder struct {
+	testing.TB
+	said []string
+}
+
+func (r *recorder) Helper() {}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.said = append(r.said, fmt.Sprintf(format, args...))
+}
+
+func TestCheckAcceptsAGoodWorld(t *testing.T) { Check(t, line{}) }
+
+func TestCheckCatches(t *testing.T) {
+	nan := float32(math.NaN())
+	shared := 0
+	for _, c := range []struct {
+		name  string
+		world env.World
+		want  string
+	}{
+		{"no world", nil, "sizes: env: no world given"},
+		{"impossible size", line{spec: func(s *env.Spec, _ int) { s.Agents = 0 }}, "0 agents"},
+		{"observations shorter than the spec", line{spec: func(s *env.Spec, _ int) { s.ObsDim = 13 }}, "unwritten"},
+		{"observations longer than the spec", line{spec: func(s *env.Spec, _ int) { s.ObsDim = 11 }}, "does not keep to its spec"},
+		{"snapshots shorter than what is written", line{spec: func(s *env.Spec, _ int) { s.Snapshot = 2 }}, "does not keep to its spec"},
+		{"a spec that changes", line{spec: func(s *env.Spec, n int) { s.MaxSteps += min(n, 1) }}, "sizes: the spec after 1 steps"},
+		{"a panic late in the episode", line{show: func(e *walkers, _ *env.Step) {
+			if e.t == 20 {
+				panic("lost")
+			}
+		}}, "sizes: panic: lost"},
+		{"a reward that is not finite", line{show: func(e *walkers, out *env.Step) { out.Reward[1] = 1 / float32(e.t-15) }}, "moments: step 15 of episode 0: env: test/line pays agent 1"},
+		{"an unwritten observation", line{show: func(e *walkers, out *env.Step) { e.steps, out.Snapshot[2] = 0, 0 }, observe: func(_ *walkers, _ []byte, o []float32) { o[3] = nan }}, "observation 3 of agent 0"},
+		{"an unwritten metric", line{show: func(e *walkers, out *env.Step) { out.Metrics[0] = nan }}, `metric "moves"`},
+		{"nothing available", line{show: func(e *walkers, out *env.Step) {
+			if e.t == 20 {
+				clear(out.Avail[3:])
+			}
+		}}, "step 20 of episode 0: env: test/line leaves agent 1 without an available action"},
+		{"an outcome without an end", line{show: func(e *walkers, out *env.Step) { out.Outcome = env.Win }}, `outcome "win"`},
+		{"an end without an outcome", line{show: func(e *walkers, out *env.Step) { out.Outcome = env.Running }}, `outcome "running" where terminated is false and truncated true`},
+		{"an episode that is too long", line{spec: func(s *env.Spec, _ int) { s.MaxSteps = lineSteps - 1 }}, "not over after 29 steps"},
+		{"over at once", line{show: func(e *walkers, out *env.Step) { out.Terminated, out.Outcome = true, env.Loss }}, "over before its first step"},
+		{"availability never taken back", line{keepAvail: true}, "same key, same bytes"},
+		{"an unwritten snapshot", line{spec: func(s *env.Spec, _ int) { s.Snapshot = 4 }}, "same key, same bytes"},
+		{"global randomness", line{show: func(e *walkers, out *env.Step) { out.Metrics[0] = rand.Float32() }}, "metric 0 is"},
+		{"state that outlives the episode", line{show: func(e *walkers, out *env.Step) { out.Metrics[0] = float32(e.steps) }}, "same key, same bytes: episode 1"},
+		{"state shared by environments", line{show: func(e *walkers, out *env.Step) { shared++; out.Metrics[0] = float32(shared) }}, "same key, same bytes"},
+		{"a vector that waits for Observe", line{lazy: true}, "observer: step 0: Step leaves NaN"},
+		{"a vector of another opinion", line{observe: func(_ *walkers, _ []byte, o []float32) { o[23]++ }}, "observation 11 of agent 1, want the same"},
+		{"images that show the present instead of the snapshot", line{observe: func(e *walkers, _ []byte, o []float32) { o[0] = float32(e.steps) }}, "observer"},
+		{"Observe that writes the snapshot", line{observe: func(_ *walkers, s []byte, _ []float32) { s[2] = 99 }}, "observer: step 0: Observe changes the snapshot"},
+		{"Reset that allocates", line{show: func(e *walkers, _ *env.Step) {
+			if e.t == 0 {
+				e.kept = make([]byte, 100)
+			}
+		}}, "allocations: Reset allocates 1 times"},
+		{"Step that allocates once in an episode", line{show: func(e *walkers, _ *env.Step) {
+			if e.t == 17 {
+				e.kept = make([]byte, 100)
+			}
+		}}, "allocations: the steps of one episode (30) allocate 1 times"},
+	} {
+		r := new(recorder)
+		Check(r, c.world)
+		if len(r.said) != 1 || !strings.Contains(r.said[0], c.want) || strings.Contains(r.said[0], "\n") {
+			t.Errorf("%s: said %q, want one line with %q", c.name, r.said, c.want)
+		}
+	}
+}
+
+// TestVecChecksCatch calls the checks that Check reaches last, past those that would complain earlier.
+func TestVecChecksCatch(t *testing.T) {
+	shared := 0
+	counting := line{show: func(_ *walkers, out *env.Step) { shared++; out.Metrics[0] = float32(shared) }}
+	remembering := line{show: func(e *walkers, out *env.Step) { out.Metrics[0] = float32(e.steps) }}
+	for _, c := range []struct {
+		name  string
+		run   func(env.World) error
+		world env.World
+	}{
+		{"workers", workers, counting}, {"resume", resume, remembering}, {"apart", func(w env.World) error {
+			return together(mustPlay(t, w), mustPlay(t, w), 0)
+		}, counting},
+	} {
+		if err := c.run(c.world); err == nil {
+			t.Errorf("%s finds nothing", c.name)
+		}
+		if err := c.run(line{}); err != nil {
+			t.Errorf("%s finds fault with a good world: %v", c.name, err)
+		}
+	}
+}
+
+func mustPlay(t *testing.T, w env.World) *player {
+	t.Helper()
+	p, err := newPlayer(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func BenchmarkStep(b *testing.B) {
+	b.Run("test/line", func(b *testing.B) { BenchStep(b, line{}) })
+}
+
+func BenchmarkVec(b *testing.B) {
+	b.Run("test/line/64", func(b *testing.B) { BenchVec(b, line{}, 64, 1) })
+}
