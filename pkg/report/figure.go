@@ -1,0 +1,179 @@
+package report
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+	"io"
+	"strings"
+	"time"
+
+	"codeberg.org/go-pdf/fpdf"
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgpdf"
+)
+
+// figure is a drawing of known height: a legend, the body and a caption, from top to bottom.
+type figure struct {
+	legend  []entry
+	width   vg.Length // of the figure
+	height  vg.Length // of the body
+	body    func(draw.Canvas)
+	caption string
+}
+
+type entry struct {
+	name string
+	line draw.LineStyle
+}
+
+var figureFormats = []string{"png", "pdf", "csv", "text"}
+
+func init() { // the same figure gives the same bytes, whenever it is written
+	day := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	fpdf.SetDefaultCreationDate(day)
+	fpdf.SetDefaultModificationDate(day)
+	fpdf.SetDefaultCatalogSort(true)
+}
+
+// write draws the figure as "png" or "pdf".
+func (f *figure) write(w io.Writer, format string) error {
+	if format == "pdf" {
+		h := f.total()
+		c := vgpdf.New(f.width, h)
+		f.draw(draw.New(opaque{c}), h)
+		_, err := c.WriteTo(w)
+		return err
+	}
+	h := f.total()
+	c := vgimg.NewWith(vgimg.UseWH(f.width, h), vgimg.UseDPI(dpi))
+	f.draw(draw.New(c), h)
+	img, ok := c.Image().(*image.RGBA)
+	if !ok {
+		return fmt.Errorf("report: gonum/plot drew on a %T, want *image.RGBA", c.Image())
+	}
+	return writePNG(w, img)
+}
+
+// opaque corrects vgpdf, which reads the colour of a translucent fill as if it were not multiplied by its alpha.
+type opaque struct{ *vgpdf.Canvas }
+
+// SetColor fulfils vg.Canvas.
+func (c opaque) SetColor(clr color.Color) {
+	if n, ok := clr.(color.NRGBA); ok {
+		clr = straight(n)
+	}
+	c.Canvas.SetColor(clr)
+}
+
+// straight is a colour whose RGBA is not multiplied by its alpha.
+type straight color.NRGBA
+
+// RGBA fulfils color.Color, all but its contract.
+func (s straight) RGBA() (r, g, b, a uint32) {
+	return uint32(s.R) * 0x101, uint32(s.G) * 0x101, uint32(s.B) * 0x101, uint32(s.A) * 0x101
+}
+
+var (
+	legendText  = textStyle(fontSize, ink, draw.XLeft, draw.YCenter)
+	captionText = textStyle(smallSize, grey, draw.XLeft, draw.YTop)
+)
+
+const (
+	legendLine  = vg.Length(13)
+	captionLine = vg.Length(10)
+)
+
+func (f *figure) total() vg.Length {
+	h := f.height + 2*margin
+	if n := len(f.legendRows()); n > 0 {
+		h += vg.Length(n)*legendLine + 5
+	}
+	if n := len(f.captionLines()); n > 0 {
+		h += vg.Length(n)*captionLine + margin
+	}
+	return h
+}
+
+func (f *figure) draw(c draw.Canvas, height vg.Length) {
+	c.Max.Y = c.Min.Y + height
+	c = draw.Crop(c, margin, -margin, margin, -margin)
+	for _, row := range f.legendRows() {
+		x := c.Min.X
+		for _, e := range row {
+			y := c.Max.Y - legendLine/2
+			line := e.line
+			line.Width = 2
+			c.StrokeLine2(line, x, y, x+sample, y)
+			c.FillText(legendText, vg.Point{X: x + sample + 4, Y: y}, e.name)
+			x += e.width()
+		}
+		c.Max.Y -= legendLine
+	}
+	if len(f.legend) > 0 {
+		c.Max.Y -= 5
+	}
+	lines := f.captionLines()
+	for i, line := range lines {
+		y := c.Min.Y + vg.Length(len(lines)-i)*captionLine
+		c.FillText(captionText, vg.Point{X: c.Min.X, Y: y}, line)
+	}
+	if n := len(lines); n > 0 {
+		c.Min.Y += vg.Length(n)*captionLine + margin
+	}
+	f.body(c)
+}
+
+const sample = vg.Length(16) // length of a legend's line
+
+func (e entry) width() vg.Length { return sample + 4 + legendText.Width(e.name) + 14 }
+
+// legendRows breaks the legend into rows that fit.
+func (f *figure) legendRows() [][]entry {
+	var rows [][]entry
+	var used vg.Length
+	for _, e := range f.legend {
+		if len(rows) == 0 || used+e.width() > f.width-2*margin+14 {
+			rows, used = append(rows, nil), 0
+		}
+		rows[len(rows)-1] = append(rows[len(rows)-1], e)
+		used += e.width()
+	}
+	return rows
+}
+
+// captionLines breaks the caption into lines that fit.
+func (f *figure) captionLines() []string {
+	var lines []string
+	for _, word := range strings.Fields(f.caption) {
+		if n := len(lines); n > 0 && captionText.Width(lines[n-1]+" "+word) <= f.width-2*margin {
+			lines[n-1] += " " + word
+		} else {
+			lines = append(lines, word)
+		}
+	}
+	return lines
+}
+
+// tiled draws plots in rows of equal panels whose axes are aligned.
+func tiled(plots []*plot.Plot, columns int) func(draw.Canvas) {
+	return func(c draw.Canvas) {
+		rows := (len(plots) + columns - 1) / columns
+		grid := make([][]*plot.Plot, rows)
+		for i := range grid {
+			grid[i] = make([]*plot.Plot, columns)
+			copy(grid[i], plots[i*columns:min((i+1)*columns, len(plots))])
+		}
+		tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: 12, PadY: 10}
+		for i, row := range plot.Align(grid, tiles, c) {
+			for j, cell := range row {
+				if grid[i][j] != nil {
+					grid[i][j].Draw(cell)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package report
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"slices"
+)
+
+// mostBytes of a PNG are 80 KB in base64, what one output of a notebook may hold.
+const mostBytes = 59_000
+
+// writePNG writes an image with at most 256 colours: a third of the bytes of true colour, which a notebook keeps.
+// A figure that is still too large gets fewer.
+func writePNG(w io.Writer, img *image.RGBA) error {
+	var b bytes.Buffer
+	for _, colours := range []int{256, 64, 24} {
+		b.Reset()
+		if err := png.Encode(&b, paletted(img, colours)); err != nil {
+			return err
+		}
+		if b.Len() <= mostBytes {
+			break
+		}
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// paletted maps an image to its most frequent colours; a pixel of another colour
+// takes the nearest of them. Figures are drawn with few colours, so what is lost are shades of edges.
+func paletted(img *image.RGBA, colours int) *image.Paletted {
+	counts := map[uint32]int{}
+	eachSpan(img, func(c uint32, from, to int) { counts[c] += to - from })
+	type shade struct {
+		colour uint32
+		count  int
+	}
+	shades := make([]shade, 0, len(counts))
+	for c, n := range counts {
+		shades = append(shades, shade{c, n})
+	}
+	slices.SortFunc(shades, func(a, b shade) int {
+		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.colour, b.colour))
+	})
+	kept := shades[:min(len(shades), colours)]
+	index := make(map[uint32]uint8, len(shades))
+	palette := make(color.Palette, len(kept))
+	for i, s := range kept {
+		palette[i], index[s.colour] = unpack(s.colour), uint8(i)
+	}
+	for _, s := range shades[len(kept):] {
+		best, least := 0, 1<<30
+		for i, k := range kept {
+			if d := distance(s.colour, k.colour); d < least {
+				best, least = i, d
+			}
+		}
+		index[s.colour] = uint8(best)
+	}
+	out := image.NewPaletted(img.Rect, palette)
+	eachSpan(img, func(c uint32, from, to int) {
+		n := index[c]
+		for i := from; i < to; i++ {
+			out.Pix[i] = n
+		}
+	})
+	return out
+}
+
+// eachSpan calls f for stretches of equal pixels, numbered row by row.
+func eachSpan(img *image.RGBA, f func(colour uint32, from, to int)) {
+	n, from := len(img.Pix)/4, 0
+	now := binary.BigEndian.Uint32(img.Pix)
+	for i := 1; i < n; i++ {
+		if next := binary.BigEndian.Uint32(img.Pix[4*i:]); next != now {
+			f(now>>8, from, i)
+			now, from = next, i
+		}
+	}
+	f(now>>8, from, n)
+}
+
+func unpack(c uint32) color.RGBA { return color.RGBA{uint8(c >> 16), uint8(c >> 8), uint8(c), 255} }
+
+func distance(a, b uint32) int {
+	r, g, bl := int(a>>16&255)-int(b>>16&255), int(a>>8&255)-int(b>>8&255), int(a&255)-int(b&255)
+	return 3*r*r + 4*g*g + 2*bl*bl // the eye's weights, roughly
+}

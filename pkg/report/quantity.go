@@ -1,0 +1,190 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/muster-marl/muster/pkg/run"
+	"github.com/muster-marl/muster/pkg/stats"
+)
+
+// Quantity is what a row of a table counts in the final evaluation of a run.
+type Quantity struct {
+	Name  string
+	Needs []string // metrics that Value reads; a run without them is an error
+	Value func(e *run.Evaluation) float64
+}
+
+// MeanOf is the mean of a metric over the episodes: "return", "win_rate", or what the world counts.
+func MeanOf(name, metric string) Quantity {
+	return Quantity{name, []string{metric}, func(e *run.Evaluation) float64 { return stats.Mean(e.Values(metric)) }}
+}
+
+// Percent is 100 · Σ part / Σ whole over the episodes, as delivered of generated orders; NaN where whole is 0.
+func Percent(name, part, whole string) Quantity {
+	return Quantity{name, []string{part, whole}, func(e *run.Evaluation) float64 {
+		return 100 * sum(e.Values(part)) / sum(e.Values(whole))
+	}}
+}
+
+// Average is the mean of other quantities, those without a value left out.
+func Average(name string, of ...Quantity) Quantity {
+	q := Quantity{Name: name}
+	for _, o := range of {
+		q.Needs = append(q.Needs, o.Needs...)
+	}
+	q.Value = func(e *run.Evaluation) float64 {
+		var values []float64
+		for _, o := range of {
+			if v := o.Value(e); !math.IsNaN(v) {
+				values = append(values, v)
+			}
+		}
+		return stats.Mean(values)
+	}
+	return q
+}
+
+func sum(x []float64) float64 {
+	s := 0.0
+	for _, v := range x {
+		s += v
+	}
+	return s
+}
+
+const tableResamples = 2000 // of runs, for intervals in tables
+
+// column is one setting's final evaluations, one per run.
+type column struct {
+	name  string
+	evals []*run.Evaluation
+}
+
+// readColumns puts the final evaluations of a cell under the settings that place gives, and checks that they
+// have what the quantities need.
+func readColumns(runs run.Runs, place func(*run.Run) string, cell string, quantities []Quantity) ([]column, error) {
+	list, err := runs.List()
+	if err != nil {
+		return nil, err
+	}
+	if len(quantities) == 0 {
+		return nil, fmt.Errorf(`report: a table without quantities, want some such as report.MeanOf("return", "return")`)
+	}
+	var columns []column
+	for _, g := range grouped(list, place) {
+		c := column{name: g.label}
+		for _, r := range g.runs {
+			e, err := r.Final(cell)
+			if err != nil {
+				return nil, err
+			}
+			for _, q := range quantities {
+				for _, need := range q.Needs {
+					if len(e.Values(need)) == 0 {
+						return nil, fmt.Errorf("report: the final evaluation of %s has no %q, which %q needs; it has %s",
+							r.Dir, need, q.Name, strings.Join(e.Names(), ", "))
+					}
+				}
+			}
+			c.evals = append(c.evals, e)
+		}
+		columns = append(columns, c)
+	}
+	return columns, nil
+}
+
+// estimates returns each quantity of a column with its 95 % interval: of the mean over runs where there are
+// several, else over the episodes of the only run.
+func (c column) estimates(quantities []Quantity) ([]Estimate, error) {
+	if len(c.evals) == 1 {
+		return overEpisodes(c.evals[0], quantities), nil
+	}
+	out := make([]Estimate, len(quantities))
+	for i, q := range quantities {
+		var values []float64
+		for _, e := range c.evals {
+			if v := q.Value(e); !math.IsNaN(v) {
+				values = append(values, v)
+			}
+		}
+		if len(values) == 0 {
+			out[i].Value = math.NaN()
+			continue
+		}
+		interval, err := stats.Column(values).Bootstrap(stats.Flat(stats.Mean), tableResamples, 0.95, rand.New(rand.NewPCG(1, 1)))
+		if err != nil {
+			return nil, err
+		}
+		out[i] = Estimate{stats.Mean(values), interval}
+	}
+	return out, nil
+}
+
+// overEpisodes resamples whole episodes, so that ratios keep numerator and denominator together.
+func overEpisodes(e *run.Evaluation, quantities []Quantity) []Estimate {
+	r := rand.New(rand.NewPCG(1, 1))
+	found := make([][]float64, len(quantities))
+	for range tableResamples / 2 {
+		again := resampled(e, r)
+		for i, q := range quantities {
+			if v := q.Value(again); !math.IsNaN(v) {
+				found[i] = append(found[i], v)
+			}
+		}
+	}
+	out := make([]Estimate, len(quantities))
+	for i, q := range quantities {
+		slices.Sort(found[i])
+		out[i] = Estimate{q.Value(e), stats.Interval{Low: stats.Quantile(0.025, found[i]), High: stats.Quantile(0.975, found[i])}}
+	}
+	return out
+}
+
+// resampled is an evaluation of as many episodes, drawn from those of e with replacement. Outcomes, which are
+// stored as counts, are drawn for themselves.
+func resampled(e *run.Evaluation, r *rand.Rand) *run.Evaluation {
+	out := *e
+	drawn := make([]int, e.Episodes)
+	for i := range drawn {
+		drawn[i] = r.IntN(e.Episodes)
+	}
+	pick := func(x []float64) []float64 {
+		if len(x) != e.Episodes {
+			return x
+		}
+		y := make([]float64, len(x))
+		for i, d := range drawn {
+			y[i] = x[d]
+		}
+		return y
+	}
+	out.Returns = pick(e.Returns)
+	out.Metrics = make(map[string][]float64, len(e.Metrics))
+	for k, x := range e.Metrics {
+		out.Metrics[k] = pick(x)
+	}
+	if len(e.Lengths) == e.Episodes {
+		out.Lengths = make([]int, e.Episodes)
+		for i, d := range drawn {
+			out.Lengths[i] = e.Lengths[d]
+		}
+	}
+	var outcomes []string
+	for _, name := range slices.Sorted(maps.Keys(e.Outcomes)) {
+		for range e.Outcomes[name] {
+			outcomes = append(outcomes, name)
+		}
+	}
+	if len(outcomes) == e.Episodes {
+		out.Outcomes = map[string]int{}
+		for range outcomes {
+			out.Outcomes[outcomes[r.IntN(len(outcomes))]]++
+		}
+	}
+	return &out
+}

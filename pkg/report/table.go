@@ -1,0 +1,377 @@
+package report
+
+import (
+	"encoding/csv"
+	"fmt"
+	"html/template"
+	"io"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/muster-marl/muster/pkg/stats"
+)
+
+// Table is rows of typed cells under a header. It is a Report of "html", "text", "md", "csv" and "tex".
+type Table struct {
+	Caption  string
+	Groups   []Group // a header above the header; nil = none. Their columns sum to len(Header)
+	Header   []string
+	Rows     [][]any // [row][column]: strings, numbers, Estimates; nil and NaN are shown as a dash
+	Decimals int     // of numbers that are not whole; 0 = four significant digits
+}
+
+// Group heads some neighbouring columns of a table.
+type Group struct {
+	Name    string
+	Columns int
+}
+
+// Estimate is a cell with a value and its interval; "csv" gives it three columns.
+type Estimate struct {
+	Value    float64
+	Interval stats.Interval
+}
+
+// signed is a difference: a number that is shown with its sign.
+type signed float64
+
+var tableFormats = []string{"html", "text", "md", "csv", "tex"}
+
+// Formats lists "html", "text", "md", "csv" and "tex".
+func (Table) Formats() []string { return tableFormats }
+
+// Render writes the table; "tex" needs the package booktabs.
+func (t Table) Render(w io.Writer, format string) error {
+	if err := known(format, tableFormats); err != nil {
+		return err
+	}
+	if err := t.check(); err != nil {
+		return err
+	}
+	if format == "csv" {
+		return t.csv(w)
+	}
+	cells := make([][]string, len(t.Rows))
+	for i, row := range t.Rows {
+		for _, v := range row {
+			cells[i] = append(cells[i], t.show(v))
+		}
+	}
+	if format == "html" {
+		return tableHTML.Execute(w, struct {
+			Table
+			Cells [][]string
+		}{t, cells})
+	}
+	write := map[string]func(cells [][]string) string{"text": t.text, "md": t.markdown, "tex": t.latex}[format]
+	_, err := io.WriteString(w, write(cells))
+	return err
+}
+
+func (t Table) check() error {
+	if len(t.Header) == 0 {
+		return fmt.Errorf("report: table %q has no header", t.Caption)
+	}
+	for i, row := range t.Rows {
+		if len(row) != len(t.Header) {
+			return fmt.Errorf("report: row %d of table %q has %d cells, the header has %d", i, t.Caption, len(row), len(t.Header))
+		}
+	}
+	sum := 0
+	for _, g := range t.Groups {
+		sum += g.Columns
+	}
+	if t.Groups != nil && sum != len(t.Header) {
+		return fmt.Errorf("report: the groups of table %q have %d columns, the header has %d", t.Caption, sum, len(t.Header))
+	}
+	return nil
+}
+
+// show writes one cell.
+func (t Table) show(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return missing
+	case string:
+		return v
+	case float64:
+		return t.float(v)
+	case float32:
+		return t.float(float64(v))
+	case signed:
+		s := t.float(float64(v))
+		if v > 0 && strings.Trim(s, "0.") != "" {
+			s = "+" + s
+		}
+		return s
+	case Estimate:
+		if v.Value != v.Value {
+			return missing
+		}
+		return fmt.Sprintf("%s [%s, %s]", t.float(v.Value), t.float(v.Interval.Low), t.float(v.Interval.High))
+	}
+	switch r := reflect.ValueOf(v); {
+	case r.CanInt():
+		return thousands(r.Int())
+	case r.CanUint() && r.Uint() < 1<<63:
+		return thousands(int64(r.Uint()))
+	}
+	return fmt.Sprint(v)
+}
+
+func (t Table) float(v float64) string {
+	if t.Decimals == 0 || v != v {
+		return number(v)
+	}
+	s := strconv.FormatFloat(v, 'f', t.Decimals, 64)
+	if strings.Trim(s, "-0.") == "" {
+		return strings.TrimPrefix(s, "-") // no negative zero
+	}
+	return s
+}
+
+// numeric says whether a column holds numbers only, and so is aligned to the right.
+func (t Table) numeric(column int) bool {
+	some := false
+	for _, row := range t.Rows {
+		switch v := row[column].(type) {
+		case string:
+			if v != "" {
+				return false
+			}
+		case nil:
+		default:
+			r := reflect.ValueOf(v)
+			_, estimate := v.(Estimate)
+			if !estimate && !r.CanInt() && !r.CanUint() && !r.CanFloat() {
+				return false
+			}
+			some = true
+		}
+	}
+	return some
+}
+
+var tableHTML = template.Must(template.New("table").Parse(`<table>
+{{- if .Caption}}
+<caption>{{.Caption}}</caption>{{end}}
+<thead>
+{{- if .Groups}}
+<tr>{{range .Groups}}<th colspan="{{.Columns}}">{{.Name}}</th>{{end}}</tr>{{end}}
+<tr>{{range .Header}}<th>{{.}}</th>{{end}}</tr>
+</thead>
+<tbody>
+{{- range .Cells}}
+<tr>{{range .}}<td>{{.}}</td>{{end}}</tr>{{end}}
+</tbody>
+</table>
+`))
+
+// text aligns the columns with spaces.
+func (t Table) text(cells [][]string) string {
+	widths := make([]int, len(t.Header))
+	for _, row := range append([][]string{t.Header}, cells...) {
+		for j, s := range row {
+			widths[j] = max(widths[j], utf8.RuneCountInString(s))
+		}
+	}
+	at := 0
+	for _, g := range t.Groups { // the last column of a group makes room for its name
+		span := 2 * (g.Columns - 1)
+		for _, n := range widths[at : at+g.Columns] {
+			span += n
+		}
+		at += g.Columns
+		if g.Columns > 0 {
+			widths[at-1] += max(0, utf8.RuneCountInString(g.Name)-span)
+		}
+	}
+	var b strings.Builder
+	line := func(row []string) {
+		out := ""
+		for j, s := range row {
+			pad := strings.Repeat(" ", widths[j]-utf8.RuneCountInString(s))
+			if t.numeric(j) {
+				s = pad + s
+			} else {
+				s += pad
+			}
+			if j > 0 {
+				out += "  "
+			}
+			out += s
+		}
+		b.WriteString(strings.TrimRight(out, " ") + "\n")
+	}
+	if t.Caption != "" {
+		b.WriteString(t.Caption + "\n\n")
+	}
+	if t.Groups != nil {
+		out, at := "", 0
+		for _, g := range t.Groups {
+			span := 2 * g.Columns
+			for _, n := range widths[at : at+g.Columns] {
+				span += n
+			}
+			at += g.Columns
+			out += g.Name + strings.Repeat(" ", max(0, span-utf8.RuneCountInString(g.Name)))
+		}
+		b.WriteString(strings.TrimRight(out, " ") + "\n")
+	}
+	line(t.Header)
+	rule := make([]string, len(widths))
+	for j, n := range widths {
+		rule[j] = strings.Repeat("-", n)
+	}
+	b.WriteString(strings.Join(rule, "  ") + "\n")
+	for _, row := range cells {
+		line(row)
+	}
+	return b.String()
+}
+
+// named returns the header with the group before each name, for formats with one header line only.
+func (t Table) named() []string {
+	names := make([]string, 0, len(t.Header))
+	for _, g := range t.Groups {
+		for _, h := range t.Header[len(names) : len(names)+g.Columns] {
+			if g.Name != "" {
+				h = g.Name + ": " + h
+			}
+			names = append(names, h)
+		}
+	}
+	return append(names, t.Header[len(names):]...)
+}
+
+func (t Table) markdown(cells [][]string) string {
+	var b strings.Builder
+	line := func(row []string) {
+		for _, s := range row {
+			b.WriteString("| " + markdownEscape.Replace(s) + " ")
+		}
+		b.WriteString("|\n")
+	}
+	if t.Caption != "" {
+		b.WriteString(markdownEscape.Replace(t.Caption) + "\n\n")
+	}
+	line(t.named())
+	for j := range t.Header {
+		if t.numeric(j) {
+			b.WriteString("|--:")
+		} else {
+			b.WriteString("|---")
+		}
+	}
+	b.WriteString("|\n")
+	for _, row := range cells {
+		line(row)
+	}
+	return b.String()
+}
+
+var (
+	markdownEscape = strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "*", `\*`, "_", `\_`, "`", "\\`")
+	latexEscape    = strings.NewReplacer(`\`, `\textbackslash{}`, "&", `\&`, "%", `\%`, "$", `\$`, "#", `\#`, "_", `\_`, "{", `\{`, "}", `\}`,
+		"~", `\textasciitilde{}`, "^", `\textasciicircum{}`, "–", "--", "×", `$\times$`, "≥", `$\ge$`, "≤", `$\le$`, "·", `$\cdot$`, "−", "$-$")
+)
+
+// latex writes a table environment with booktabs rules.
+func (t Table) latex(cells [][]string) string {
+	var b strings.Builder
+	line := func(row []string) {
+		escaped := make([]string, len(row))
+		for j, s := range row {
+			escaped[j] = latexEscape.Replace(s)
+			if j == 0 && strings.HasPrefix(escaped[j], "[") {
+				escaped[j] = "{}" + escaped[j] // after \\ a bracket would be an argument
+			}
+		}
+		b.WriteString(strings.Join(escaped, " & ") + ` \\` + "\n")
+	}
+	b.WriteString("\\begin{table}\n\\centering\n")
+	if t.Caption != "" {
+		b.WriteString(`\caption{` + latexEscape.Replace(t.Caption) + "}\n")
+	}
+	b.WriteString(`\begin{tabular}{`)
+	for j := range t.Header {
+		b.WriteString(map[bool]string{true: "r", false: "l"}[t.numeric(j)])
+	}
+	b.WriteString("}\n\\toprule\n")
+	if t.Groups != nil {
+		at, rules := 1, ""
+		names := make([]string, len(t.Groups))
+		for i, g := range t.Groups {
+			names[i] = fmt.Sprintf(`\multicolumn{%d}{c}{%s}`, g.Columns, latexEscape.Replace(g.Name))
+			if g.Name != "" {
+				rules += fmt.Sprintf(`\cmidrule(lr){%d-%d}`, at, at+g.Columns-1)
+			}
+			at += g.Columns
+		}
+		b.WriteString(strings.Join(names, " & ") + " \\\\\n" + rules + "\n")
+	}
+	line(t.Header)
+	b.WriteString("\\midrule\n")
+	for _, row := range cells {
+		line(row)
+	}
+	b.WriteString("\\bottomrule\n\\end{tabular}\n\\end{table}\n")
+	return b.String()
+}
+
+// csv writes all digits, and value, low and high of an Estimate.
+func (t Table) csv(w io.Writer) error {
+	estimates := make([]bool, len(t.Header))
+	for _, row := range t.Rows {
+		for j, v := range row {
+			if _, ok := v.(Estimate); ok {
+				estimates[j] = true
+			}
+		}
+	}
+	full := func(v float64) string {
+		if v != v {
+			return ""
+		}
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	}
+	out := csv.NewWriter(w)
+	var head []string
+	for j, h := range t.named() {
+		head = append(head, h)
+		if estimates[j] {
+			head = append(head, h+" low", h+" high")
+		}
+	}
+	out.Write(head)
+	for _, row := range t.Rows {
+		var line []string
+		for j, v := range row {
+			cell := []string{"", "", ""}
+			switch v := v.(type) {
+			case nil:
+			case Estimate:
+				if v.Value == v.Value {
+					cell = []string{full(v.Value), full(v.Interval.Low), full(v.Interval.High)}
+				}
+			case float64:
+				cell[0] = full(v)
+			case float32:
+				cell[0] = full(float64(v))
+			case signed:
+				cell[0] = full(float64(v))
+			default:
+				cell[0] = fmt.Sprint(v)
+			}
+			if !estimates[j] {
+				cell = cell[:1]
+			}
+			line = append(line, cell...)
+		}
+		out.Write(line)
+	}
+	out.Flush()
+	return out.Error()
+}
