@@ -33,8 +33,8 @@ func Curves(runs run.Runs, metrics ...string) Chart {
 	return Chart{runs: runs, metrics: metrics, window: 1}.fresh()
 }
 
-// Smooth returns the chart with each run replaced by its moving mean over k logged points around each. A group of
-// one run also shows, faintly, what was logged.
+// Smooth returns the chart with each run replaced by its moving mean over k logged points around each; 0 takes a
+// fiftieth of the longest run's points. A group of one run also shows, faintly, what was logged.
 func (c Chart) Smooth(k int) Chart { c.window = k; return c.fresh() }
 
 // By returns the chart with runs grouped by label instead of by method and world.
@@ -83,9 +83,9 @@ type chartData struct {
 type group struct {
 	label  string
 	runs   []*run.Run
-	curves []curve  // [metric]
-	raw    []series // [metric], of a single run that is smoothed
-	logged int      // points of the longest run
+	logged [][]series // [metric][run]
+	curves []curve    // [metric]
+	raw    []series   // [metric], of a single run that is smoothed
 }
 
 func (c Chart) read() (*chartData, error) {
@@ -99,23 +99,38 @@ func (c Chart) read() (*chartData, error) {
 	if len(c.metrics) == 0 {
 		return nil, fmt.Errorf(`report: no metric to draw, want some such as "loss" or "return"`)
 	}
-	if c.window < 1 {
-		return nil, fmt.Errorf("report: moving mean over %d points, want at least 1", c.window)
+	if c.window < 0 {
+		return nil, fmt.Errorf("report: moving mean over %d points, want at least 1, or 0 for a fiftieth of all", c.window)
 	}
 	d := &chartData{metrics: c.metrics, window: c.window, groups: grouped(list, c.by)}
+	if err := d.each(func(g *group) error { return g.read(c.metrics) }); err != nil {
+		return nil, err
+	}
+	for _, g := range d.groups {
+		for _, s := range slices.Concat(g.logged...) {
+			d.logged = max(d.logged, len(s.steps))
+		}
+	}
+	if d.window == 0 {
+		d.window = max(1, d.logged/50)
+	}
+	return d, d.each(func(g *group) error { g.draw(d.window); return nil })
+}
+
+// each calls f for all groups at the same time and returns the first error in their order.
+func (d *chartData) each(f func(*group) error) error {
 	errs := make([]error, len(d.groups))
 	var wait sync.WaitGroup
 	for i := range d.groups {
-		wait.Go(func() { errs[i] = d.groups[i].fill(c.metrics, c.window) })
+		wait.Go(func() { errs[i] = f(&d.groups[i]) })
 	}
 	wait.Wait()
-	for i, g := range d.groups {
-		if errs[i] != nil {
-			return nil, errs[i]
+	for _, err := range errs {
+		if err != nil {
+			return err
 		}
-		d.logged = max(d.logged, g.logged)
 	}
-	return d, nil
+	return nil
 }
 
 // grouped puts runs under labels, in the order in which labels first appear.
@@ -141,40 +156,51 @@ func grouped(list []*run.Run, by func(*run.Run) string) []group {
 	return groups
 }
 
-// fill reads the curves of a group, its runs side by side.
-func (g *group) fill(metrics []string, window int) error {
-	for _, metric := range metrics {
-		all := make([]series, len(g.runs))
-		errs := make([]error, len(g.runs))
-		var wait sync.WaitGroup
-		for i, r := range g.runs {
-			wait.Go(func() {
+// read fetches what the runs of a group logged, side by side.
+func (g *group) read(metrics []string) error {
+	g.logged = make([][]series, len(metrics))
+	errs := make([]error, len(g.runs))
+	var wait sync.WaitGroup
+	for m := range metrics {
+		g.logged[m] = make([]series, len(g.runs))
+	}
+	for i, r := range g.runs {
+		wait.Go(func() {
+			for m, metric := range metrics {
 				points, err := r.Metrics(metric)
-				all[i], errs[i] = newSeries(points), err
-			})
-		}
-		wait.Wait()
-		for _, err := range errs {
-			if err != nil {
-				return err
+				if err != nil {
+					errs[i] = err
+					return
+				}
+				g.logged[m][i] = newSeries(points)
 			}
+		})
+	}
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
 		}
-		for _, s := range all {
-			g.logged = max(g.logged, len(s.steps))
-		}
+	}
+	return nil
+}
+
+// draw turns what was logged into curves.
+func (g *group) draw(window int) {
+	for _, logged := range g.logged {
 		var raw series
+		shown := slices.Clone(logged)
 		if window > 1 {
-			if len(all) == 1 {
-				raw = all[0]
+			if len(logged) == 1 {
+				raw = logged[0]
 			}
-			for i := range all {
-				all[i] = all[i].smoothed(window)
+			for i := range shown {
+				shown[i] = shown[i].smoothed(window)
 			}
 		}
 		g.raw = append(g.raw, raw)
-		g.curves = append(g.curves, aggregate(all))
+		g.curves = append(g.curves, aggregate(shown))
 	}
-	return nil
 }
 
 // caption names aggregate, band and seeds, and whatever else was done to the numbers.

@@ -73,6 +73,7 @@ func TestSmooth(t *testing.T) {
 	store(t, "dqn", "toy/line", 0, lines("loss", 4, 2, 0, 1))
 	c := Curves(run.All("dqn/toy/line/0"), "loss")
 	wants(t, render(t, c.Smooth(3), "csv"), "loss,dqn,300,1,,,1")
+	wants(t, render(t, c.Smooth(0), "csv"), "loss,dqn,300,0,,,1") // a fiftieth of 4 points: none to average
 	wants(t, render(t, c.Smooth(3), "text"), "Moving mean over 3 logged points of each run; faint: as logged.")
 	wants(t, render(t, c, "csv"), "loss,dqn,300,0,,,1") // the chart itself has not changed
 }
@@ -104,7 +105,7 @@ func TestCurvesRefuse(t *testing.T) {
 	refuses(t, Curves(runs, "loss"), "svg", `unknown format "svg", want png, pdf, csv or text`)
 	refuses(t, Curves(runs, "los"), "png", `no metric "los"`, "loss")
 	refuses(t, Curves(runs), "png", "no metric to draw")
-	refuses(t, Curves(runs, "loss").Smooth(0), "text", "0 points")
+	refuses(t, Curves(runs, "loss").Smooth(-1), "text", "-1 points")
 	refuses(t, Curves(run.Of(), "loss"), "text", "no runs")
 	refuses(t, Chart{}, "text", "report.Curves")
 }
