@@ -27,8 +27,9 @@ type Checkpoint interface {
 type Growing interface {
 	Checkpoint
 	Records() (first, next int64) // held now: first ≤ number < next
-	WriteRecords(w io.Writer, from, to int64) error
-	ReadRecords(r io.Reader, from, to int64) error // called in order, before Load
+	Width() int                   // bytes of one
+	Record(n int64) []byte        // a view
+	SetRecord(n int64, b []byte)  // called in order, before Load
 }
 
 const checkpointFormat = 1
@@ -130,8 +131,32 @@ func (d *Dir) saveRecords(name string, g Growing) ([]recSum, error) {
 		return nil, err
 	}
 	file := fmt.Sprintf("%s-%012d-%012d.safetensors", name, from, next)
-	sum, err := writeSummed(filepath.Join(d.Path, "replay", file), func(w io.Writer) error { return g.WriteRecords(w, from, next) })
+	sum, err := writeSummed(filepath.Join(d.Path, "replay", file), func(w io.Writer) error { return writeRecords(w, g, from, next) })
 	return append(list, recSum{file, from, next, sum}), err
+}
+
+func writeRecords(w io.Writer, g Growing, from, to int64) error {
+	flat := make([]byte, 0, int(to-from)*g.Width())
+	for n := from; n < to; n++ {
+		flat = append(flat, g.Record(n)...)
+	}
+	return WriteArrays(w, map[string]Array{"records": {[]int{int(to - from), g.Width()}, flat}})
+}
+
+func readRecords(r io.Reader, g Growing, from, to int64) error {
+	arrays, err := ReadArrays(r)
+	if err != nil {
+		return err
+	}
+	flat, _ := arrays["records"].Data.([]byte)
+	if len(flat) != int(to-from)*g.Width() {
+		return fmt.Errorf("records %d to %d have %d bytes, want %d each", from, to, len(flat), g.Width())
+	}
+	for n := from; n < to; n++ {
+		g.SetRecord(n, flat[:g.Width()])
+		flat = flat[g.Width():]
+	}
+	return nil
 }
 
 // Load reads the newest checkpoint that is whole into the parts, after cutting lines of metrics and
@@ -226,7 +251,7 @@ func (d *Dir) load(n int64, m *manifest, parts map[string]Checkpoint) error {
 		}
 		if g, ok := p.(Growing); ok {
 			for _, r := range m.Records[name] {
-				if err := readFile(filepath.Join(d.Path, "replay", r.File), func(in io.Reader) error { return g.ReadRecords(in, r.From, r.To) }); err != nil {
+				if err := readFile(filepath.Join(d.Path, "replay", r.File), func(in io.Reader) error { return readRecords(in, g, r.From, r.To) }); err != nil {
 					return err
 				}
 			}

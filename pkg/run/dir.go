@@ -29,7 +29,7 @@ type Dir struct {
 
 // Create opens the directory at path for the run that c describes: a new one, or one that goes on. A stored
 // run of another identity is refused, and the error names the first difference. Settings of c are replaced
-// by those stored. A second process on the same directory is refused.
+// by those stored, where they are. A second process on the same directory is refused.
 func Create(path string, c Config) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("run: cannot make the run directory: %w", err)
@@ -84,10 +84,17 @@ func (d *Dir) open() error {
 		}
 	}
 	if old != nil {
-		if diff := difference(old.Provenance, d.Config.Provenance); diff != "" {
-			d.Logf("provenance changed: %s; bits may differ from here on", diff)
-		}
+		d.Config.Provenance = old.Provenance
 	}
+	return d.writeConfig()
+}
+
+// Provenance stores where the run goes on now, and logs the first difference to where it was before.
+func (d *Dir) Provenance(p map[string]string) error {
+	if diff := difference(d.Config.Provenance, p); diff != "" && len(d.Config.Provenance) > 0 {
+		d.Logf("provenance changed: %s; bits may differ from here on", diff)
+	}
+	d.Config.Provenance = p
 	return d.writeConfig()
 }
 

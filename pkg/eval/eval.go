@@ -1,0 +1,93 @@
+// Package eval plays episodes with a fixed policy and counts what the world counts.
+package eval
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/muster-marl/muster/pkg/env"
+	"github.com/muster-marl/muster/pkg/policy"
+	"github.com/muster-marl/muster/pkg/rng"
+	"github.com/muster-marl/muster/pkg/run"
+)
+
+// Plan says what is played.
+type Plan struct {
+	Stream   string // "eval", or "final" for tables: other episodes
+	Cell     string // name in the result; "" is the world of training
+	Number   int64  // of the cell; the world of training is 0
+	Episodes int
+	Envs     int // environments stepped together
+	Workers  int // goroutines that step; results do not depend on it
+	Mode     policy.Mode
+}
+
+// Run plays the plan's episodes of w: the same ones for every policy under one key. Every episode that
+// begins is counted, however long it lasts.
+func Run(ctx context.Context, w env.World, p policy.Policy, key rng.Key, plan Plan) (run.Evaluation, error) {
+	result := run.Evaluation{
+		Stream: plan.Stream, Cell: plan.Cell, Episodes: plan.Episodes,
+		Outcomes: map[string]int{}, Metrics: map[string][]float64{},
+	}
+	if plan.Episodes < 1 {
+		return result, fmt.Errorf("eval: %d episodes, want at least 1", plan.Episodes)
+	}
+	vec, err := env.NewVec(w, plan.Envs, func(e int64) rng.Key { return key.Split(plan.Stream, plan.Number, e) })
+	if err != nil {
+		return result, err
+	}
+	defer vec.Close()
+	vec.Workers, vec.Limit = max(plan.Workers, 1), int64(plan.Episodes)
+	spec := vec.Spec()
+	result.World = spec.Name
+	result.Returns, result.Lengths = make([]float64, plan.Episodes), make([]int, plan.Episodes)
+	for _, name := range spec.Metrics {
+		result.Metrics[name] = make([]float64, plan.Episodes)
+	}
+	memory, acts := p.Memory(plan.Envs), env.Actions{Discrete: make([]int32, plan.Envs*spec.Agents*len(spec.Actions))}
+	acting := key.Split(plan.Stream+" act", plan.Number)
+	for t := int64(0); ; t++ {
+		if err := ctx.Err(); err != nil {
+			return result, err
+		}
+		fresh := vec.Begun()
+		before, err := vec.Before()
+		if err != nil {
+			return result, err
+		}
+		if vec.Active() == 0 {
+			return result, nil
+		}
+		for i := range plan.Envs {
+			if vec.Episode(i) >= fresh {
+				memory.Begin(i)
+			}
+		}
+		if err := p.Act(before, memory, plan.Mode, acting.Split("step", t), acts); err != nil {
+			return result, err
+		}
+		after, err := vec.Step(acts)
+		if err != nil {
+			return result, err
+		}
+		for i := range plan.Envs {
+			if e := vec.Episode(i); e >= 0 {
+				count(&result, spec, int(e), after.At(i))
+			}
+		}
+	}
+}
+
+func count(r *run.Evaluation, spec env.Spec, e int, s *env.Step) {
+	r.Lengths[e]++
+	for _, x := range s.Reward {
+		r.Returns[e] += float64(x) / float64(spec.Agents)
+	}
+	if !s.Over() {
+		return
+	}
+	r.Outcomes[s.Outcome.String()]++
+	for k, name := range spec.Metrics {
+		r.Metrics[name][e] = float64(s.Metrics[k])
+	}
+}

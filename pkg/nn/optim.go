@@ -1,0 +1,89 @@
+package nn
+
+import (
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// ClipByNetNorm scales the gradients of each network of a stack so that their common norm is at most most:
+// grads are [net, …], and the networks are clipped independently. norms is [net], before clipping.
+func ClipByNetNorm(grads []*Node, most float64) (clipped []*Node, norms *Node) {
+	nets := grads[0].Shape().Dim(0)
+	for _, g := range grads {
+		want(g.Shape().Dim(0) == nets, "gradients of stacks of %d and %d networks cannot be clipped together", nets, g.Shape().Dim(0))
+		square := ReduceSum(Reshape(Square(g), nets, -1), 1)
+		if norms == nil {
+			norms = square
+		} else {
+			norms = Add(norms, square)
+		}
+	}
+	norms = Sqrt(norms)
+	scale := MinScalar(Div(ConstAs(norms, most), AddScalar(norms, 1e-6)), 1)
+	for _, g := range grads {
+		dims := make([]int, g.Rank())
+		for i := range dims {
+			dims[i] = 1
+		}
+		dims[0] = nets
+		clipped = append(clipped, Mul(g, Reshape(scale, dims...)))
+	}
+	return clipped, norms
+}
+
+// ClipByGlobalNorm scales all gradients by one factor so that their common norm is at most most. norm is a scalar.
+func ClipByGlobalNorm(grads []*Node, most float64) (clipped []*Node, norm *Node) {
+	norm = ReduceAllSum(Square(grads[0]))
+	for _, g := range grads[1:] {
+		norm = Add(norm, ReduceAllSum(Square(g)))
+	}
+	norm = Sqrt(norm)
+	scale := MinScalar(Div(ConstAs(norm, most), AddScalar(norm, 1e-6)), 1)
+	for _, g := range grads {
+		clipped = append(clipped, Mul(g, scale))
+	}
+	return clipped, norm
+}
+
+// Adam holds the constants of Adam (Kingma & Ba, ICLR 2015), algorithm 1:
+//
+//	m ← β₁m + (1−β₁)g,  v ← β₂v + (1−β₂)g²,  θ ← θ − lr · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)
+type Adam struct {
+	Beta1, Beta2, Epsilon float64
+}
+
+// DefaultAdam are the constants of the paper.
+func DefaultAdam() Adam { return Adam{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8} }
+
+// Step updates params by grads with learning rate lr (a scalar node). Its moments live under s, named by the
+// path of their variable. step is the number of this update, from 1, as a float32 scalar.
+func (a Adam) Step(s *model.Scope, params []*model.Variable, grads []*Node, lr, step *Node) {
+	g := step.Graph()
+	power := func(beta float64) *Node { return Pow(ConstAs(step, beta), step) }
+	scale1, scale2 := OneMinus(power(a.Beta1)), OneMinus(power(a.Beta2))
+	for i, p := range params {
+		dims := p.Shape().Dimensions
+		m, v := State(s, "m"+model.EscapeScopeName(p.Path()), dims...), State(s, "v"+model.EscapeScopeName(p.Path()), dims...)
+		m1 := Add(MulScalar(m.NodeValue(g), a.Beta1), MulScalar(grads[i], 1-a.Beta1))
+		v1 := Add(MulScalar(v.NodeValue(g), a.Beta2), MulScalar(Square(grads[i]), 1-a.Beta2))
+		m.SetNodeValue(m1)
+		v.SetNodeValue(v1)
+		change := Div(Div(m1, scale1), AddScalar(Sqrt(Div(v1, scale2)), a.Epsilon))
+		p.SetNodeValue(Sub(p.NodeValue(g), Mul(lr, change)))
+	}
+}
+
+// Track moves the target variables below target towards those of the same name below online:
+// target ← target + τ·(online − target), with τ a scalar node (1 copies, 0 leaves). Call it after the
+// optimiser, so that it sees the new values.
+func Track(online, target *model.Scope, tau *Node) {
+	g := tau.Graph()
+	for v := range target.IterVariables() {
+		v.SetTrainable(false)
+		o := target.Store().GetVariable(online.Scope() + v.Path()[len(target.Scope()):])
+		want(o != nil, "target variable %s has no online counterpart", v.Path())
+		old, now := v.NodeValue(g), o.NodeValue(g)
+		// where τ is 1 the value itself, since old + (now − old) may differ from now in the last bit
+		v.SetNodeValue(Where(GreaterOrEqual(tau, OnesLike(tau)), now, Add(old, Mul(tau, Sub(now, old)))))
+	}
+}

@@ -1,0 +1,72 @@
+// Package policy says who acts: a Policy chooses for a whole batch of environments at once.
+package policy
+
+import (
+	"io"
+	"math/rand/v2"
+
+	"github.com/muster-marl/muster/pkg/env"
+	"github.com/muster-marl/muster/pkg/rng"
+)
+
+// Mode says how to act.
+type Mode struct {
+	Explore bool    // true = as in training, with the method's own schedule; false = greedily but for Epsilon
+	Steps   int64   // joint steps trained so far, for schedules
+	Epsilon float64 // chance of a random action of each agent where Explore is false
+}
+
+// Memory is what a policy carries from step to step of each environment: hidden states, say. It saves itself.
+type Memory interface {
+	Begin(i int) // environment i begins a new episode
+	Save(w io.Writer) error
+	Load(r io.Reader) error
+}
+
+// None is the memory of a policy that needs none.
+type None struct{}
+
+func (None) Begin(int)            {}
+func (None) Save(io.Writer) error { return nil }
+func (None) Load(io.Reader) error { return nil }
+
+// Policy chooses actions. Weights belong to a policy, episodes do not: those are in the memory.
+type Policy interface {
+	// Memory returns the memory for n environments.
+	Memory(n int) Memory
+	// Act writes an available action for each agent of each environment to out.Discrete [env][agent][head].
+	// Randomness comes from key's stream alone.
+	Act(b *env.Batch, m Memory, mode Mode, key rng.Key, out env.Actions) error
+}
+
+// Random chooses uniformly among the available actions.
+func Random(spec env.Spec) Policy { return random{spec} }
+
+type random struct{ spec env.Spec }
+
+func (random) Memory(int) Memory { return None{} }
+
+func (p random) Act(b *env.Batch, _ Memory, _ Mode, key rng.Key, out env.Actions) error {
+	env.RandomActions(p.spec, b.Avail, key.Rand(), out.Discrete)
+	return nil
+}
+
+// Script turns a function that plays one environment into a Policy: a world's scripted agents, a heuristic.
+func Script(spec env.Spec, f func(s *env.Step, r *rand.Rand, act env.Actions)) Policy {
+	return script{spec, f}
+}
+
+type script struct {
+	spec env.Spec
+	f    func(s *env.Step, r *rand.Rand, act env.Actions)
+}
+
+func (script) Memory(int) Memory { return None{} }
+
+func (p script) Act(b *env.Batch, _ Memory, _ Mode, key rng.Key, out env.Actions) error {
+	r, k := key.Rand(), p.spec.Agents*len(p.spec.Actions)
+	for i := range b.N {
+		p.f(b.At(i), r, env.Actions{Discrete: out.Discrete[i*k : (i+1)*k]})
+	}
+	return nil
+}

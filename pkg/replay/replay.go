@@ -1,0 +1,29 @@
+// Package replay holds what learners remember: transitions now; episodes and rollouts come with the first
+// method that uses them. Samples are time-major, so that a method with memory needs no second engine.
+package replay
+
+import (
+	"github.com/muster-marl/muster/pkg/env"
+	"github.com/muster-marl/muster/pkg/rng"
+)
+
+// Replay is filled by a loop and drawn from by a learner.
+type Replay interface {
+	// Add remembers one step of the environments that play: the moment before, what was done, the moment after.
+	Add(before *env.Batch, act env.Actions, after *env.Batch, plays func(i int) bool)
+	// Ready reports whether there is enough for an update.
+	Ready() bool
+	// Sample draws a batch from the key's stream. It is valid until the next call.
+	Sample(key rng.Key) *Sample
+}
+
+// Sample is a batch of sequences of Time steps, time-major: what is seen has Time+1 moments, what is done Time.
+type Sample struct {
+	Time, Batch int
+	Obs         []float32 // [time+1, batch, agent, obs]
+	Avail       []bool    // [time+1, batch, agent, action], true = may be chosen
+	Actions     []int32   // [time, batch, agent, head]
+	Reward      []float32 // [time, batch, agent]
+	Terminated  []float32 // [time, batch], 1 = the task ended with this step: do not bootstrap
+	Truncated   []float32 // [time, batch], 1 = the clock ended with this step
+}

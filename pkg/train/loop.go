@@ -1,0 +1,225 @@
+package train
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/muster-marl/muster/pkg/env"
+	"github.com/muster-marl/muster/pkg/policy"
+	"github.com/muster-marl/muster/pkg/replay"
+	"github.com/muster-marl/muster/pkg/rng"
+	"github.com/muster-marl/muster/pkg/run"
+)
+
+// Loop collects steps and makes updates. It needs no run directory and can serve inside other methods.
+type Loop struct {
+	Learner Learner
+	Replay  replay.Replay
+	Vec     *env.Vec
+
+	spec    env.Spec
+	pace    Pace
+	key     rng.Key
+	policy  policy.Policy
+	memory  policy.Memory
+	acts    env.Actions
+	returns []float64 // of the running episodes
+	state   loopState
+	times   times
+}
+
+// loopState is what Save writes of the loop itself.
+type loopState struct {
+	Steps      int64 // joint decisions
+	AgentSteps int64 // decisions of agents
+	Updates    int64
+	Episodes   int64 // finished
+	Debt       int64 // steps since the last update, once the replay is ready
+	Returns    []float64
+	Tally      tally
+}
+
+// times is wall time by kind of work.
+type times struct{ Env, Act, Update time.Duration }
+
+// NewLoop builds the learner and makes the environments. workers step them; results do not depend on it.
+func NewLoop(w env.World, m Method, s Setup, workers int) (*Loop, error) {
+	if _, err := env.Probe(w); err != nil {
+		return nil, err
+	}
+	if m == nil {
+		return nil, fmt.Errorf("train: no method given, want one such as value.JointDQN(value.TakeoutMini())")
+	}
+	pace := m.Pace()
+	if pace.Envs < 1 || pace.UpdateEvery < 1 {
+		return nil, fmt.Errorf("train: %s steps %d environments and updates every %d steps, want at least 1 of each", m, pace.Envs, pace.UpdateEvery)
+	}
+	e, err := w.New()
+	if err != nil {
+		return nil, err
+	}
+	s.Env = e
+	l := &Loop{spec: e.Spec(), pace: pace, key: s.Key}
+	if l.Learner, l.Replay, err = m.Build(s); err != nil {
+		return nil, err
+	}
+	if l.Vec, err = env.NewVec(w, pace.Envs, func(n int64) rng.Key { return s.Key.Split("env", n) }); err != nil {
+		return nil, err
+	}
+	l.Vec.Workers = max(workers, 1)
+	l.policy = l.Learner.Policy()
+	l.memory = l.policy.Memory(pace.Envs)
+	l.acts.Discrete = make([]int32, pace.Envs*l.spec.Agents*len(l.spec.Actions))
+	l.returns = make([]float64, pace.Envs)
+	l.state.Tally = tally{}
+	return l, nil
+}
+
+// Steps is the number of joint decisions so far.
+func (l *Loop) Steps() int64 { return l.state.Steps }
+
+// Updates is the number of optimiser steps so far.
+func (l *Loop) Updates() int64 { return l.state.Updates }
+
+// Iterate lets all environments take one step, and the learner as many updates as are due.
+func (l *Loop) Iterate() error {
+	start := time.Now()
+	begun := l.Vec.Begun()
+	before, err := l.Vec.Before()
+	if err != nil {
+		return err
+	}
+	for i := range l.returns {
+		if l.Vec.Episode(i) >= begun {
+			l.memory.Begin(i)
+			l.returns[i] = 0
+		}
+	}
+	t1 := time.Now()
+	mode := policy.Mode{Explore: true, Steps: l.state.Steps}
+	if err := l.policy.Act(before, l.memory, mode, l.key.Split("act", l.state.Steps), l.acts); err != nil {
+		return err
+	}
+	t2 := time.Now()
+	after, err := l.Vec.Step(l.acts)
+	if err != nil {
+		return err
+	}
+	l.Replay.Add(before, l.acts, after, func(i int) bool { return l.Vec.Episode(i) >= 0 })
+	l.count(after)
+	t3 := time.Now()
+	if err := l.learn(); err != nil {
+		return err
+	}
+	t4 := time.Now()
+	l.times.Env += t1.Sub(start) + t3.Sub(t2)
+	l.times.Act += t2.Sub(t1)
+	l.times.Update += t4.Sub(t3)
+	return nil
+}
+
+func (l *Loop) count(after *env.Batch) {
+	n := int64(l.Vec.Active())
+	l.state.Steps += n
+	l.state.AgentSteps += n * int64(l.spec.Agents)
+	if l.Replay.Ready() {
+		l.state.Debt += n
+	}
+	for i := range l.returns {
+		step := after.At(i)
+		for _, r := range step.Reward {
+			l.returns[i] += float64(r) / float64(l.spec.Agents)
+		}
+		if !step.Over() {
+			continue
+		}
+		l.state.Episodes++
+		l.state.Tally.add("train_return", l.returns[i])
+		for k, name := range l.spec.Metrics {
+			l.state.Tally.add("train_"+name, float64(step.Metrics[k]))
+		}
+		if step.Outcome == env.Win || step.Outcome == env.Loss || step.Outcome == env.Draw || step.Outcome == env.TimeOut {
+			l.state.Tally.add("train_win_rate", float64(bit(step.Outcome == env.Win)))
+		}
+	}
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (l *Loop) learn() error {
+	for l.state.Debt >= int64(l.pace.UpdateEvery) {
+		l.state.Debt -= int64(l.pace.UpdateEvery)
+		m, err := l.Learner.Update(l.Replay.Sample(l.key.Split("replay", l.state.Updates)))
+		if err != nil {
+			return err
+		}
+		l.state.Updates++
+		for name, x := range m {
+			l.state.Tally.add(name, x)
+		}
+	}
+	return nil
+}
+
+// Drain returns the means of all that was counted since the last call: the learner's metrics, and of finished
+// episodes "train_return" (mean over agents) and the world's metrics, "train_" before their names.
+func (l *Loop) Drain() Metrics {
+	m := Metrics{}
+	for name, x := range l.state.Tally {
+		m[name] = x.Sum / x.N
+	}
+	clear(l.state.Tally)
+	return m
+}
+
+// Close ends the goroutines that step environments.
+func (l *Loop) Close() { l.Vec.Close() }
+
+// Parts are what a checkpoint of the loop consists of.
+func (l *Loop) Parts() map[string]run.Checkpoint {
+	parts := map[string]run.Checkpoint{"loop": l, "environments": l.Vec, "memory": l.memory, "learner": l.Learner}
+	if r, ok := l.Replay.(run.Checkpoint); ok {
+		parts["replay"] = r
+	}
+	return parts
+}
+
+// Save writes counters and what has been counted since the last Drain.
+func (l *Loop) Save(w io.Writer) error {
+	l.state.Returns = l.returns
+	return json.NewEncoder(w).Encode(l.state)
+}
+
+// Load reads what Save wrote.
+func (l *Loop) Load(r io.Reader) error {
+	var s loopState
+	if err := json.NewDecoder(r).Decode(&s); err != nil {
+		return fmt.Errorf("train: saved loop: %w", err)
+	}
+	if len(s.Returns) != len(l.returns) {
+		return fmt.Errorf("train: %d environments were saved, want %d", len(s.Returns), len(l.returns))
+	}
+	copy(l.returns, s.Returns)
+	if s.Tally == nil {
+		s.Tally = tally{}
+	}
+	l.state = s
+	return nil
+}
+
+// tally adds numbers up by name.
+type tally map[string]sum
+
+type sum struct{ Sum, N float64 }
+
+func (t tally) add(name string, x float64) {
+	s := t[name]
+	t[name] = sum{s.Sum + x, s.N + 1}
+}
