@@ -46,6 +46,7 @@ var (
 	watched     []string
 	watchCount  int
 	interrupted bool
+	seen        = map[string]bool{} // run directory and metric, once it has points: not read again to find out
 )
 
 // Watch runs an experiment in this process and shows its progress and its curves (those of earlier calls in the
@@ -62,18 +63,19 @@ func Watch(x Watchable, options ...Option) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() { w.loop(quit); close(done) }()
 	err := guarded(ctx, x)
-	interrupted = ctx.Err() != nil && !x.Progress().Finished && (err == nil || errors.Is(err, context.Canceled))
+	interrupted = ctx.Err() != nil
+	early := interrupted && !x.Progress().Finished && (err == nil || errors.Is(err, context.Canceled))
 	limit := 10 * time.Second
-	if ctx.Err() != nil {
+	if interrupted {
 		limit = time.Second // five seconds after the interrupt the process is killed
 	}
 	close(quit)
 	select {
 	case <-done:
-		w.last(interrupted, err, limit)
+		w.last(early, err, limit)
 	case <-time.After(limit): // the kernel is gone, and a frame waits for it
 	}
-	if interrupted {
+	if early {
 		p := x.Progress()
 		fmt.Printf("stopped at %s of %s steps; run the cell again to continue\n", thousands(p.Steps), thousands(p.Goal))
 	} else if err != nil {
@@ -250,8 +252,11 @@ func common(runs []*run.Run, metrics []string) []string {
 	for _, m := range metrics {
 		all := true
 		for _, r := range runs {
-			_, err := r.Metrics(m)
-			all = all && err == nil
+			if key := r.Dir + "\n" + m; !seen[key] {
+				_, err := r.Metrics(m)
+				seen[key] = err == nil
+				all = all && err == nil
+			}
 		}
 		if all {
 			list = append(list, m)
@@ -261,10 +266,10 @@ func common(runs []*run.Run, metrics []string) []string {
 }
 
 // last draws the final frames: always, and with final numbers.
-func (w *watcher) last(interrupted bool, err error, limit time.Duration) {
+func (w *watcher) last(early bool, err error, limit time.Duration) {
 	p, s := w.x.Progress(), finished
 	switch {
-	case interrupted:
+	case early:
 		s = stopped
 	case err != nil:
 		s = failed
