@@ -36,7 +36,6 @@ var okabeIto = []color.NRGBA{
 var (
 	ink  = color.Gray{40}
 	grey = color.Gray{110}
-	pale = color.Gray{225}
 	hues = len(okabeIto)
 )
 
