@@ -22,15 +22,15 @@ STUBBORN = SAVES.replace("<-c\n", "<-c; time.Sleep(time.Hour)\n")
 
 
 def alive(mark):
-    """Command lines of living processes that carry the mark, without this one."""
-    found = []
+    """Living processes that carry the mark, without this one: number and command line."""
+    found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/environ", "rb") as f:
                 marked = f"MUSTER_MARK={mark}".encode() in f.read().split(b"\0")
             with open(f"/proc/{pid}/cmdline", "rb") as f:
                 if marked and int(pid) != os.getpid():
-                    found.append(f.read().replace(b"\0", b" ").decode(errors="replace"))
+                    found[int(pid)] = f.read().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             pass  # it has just ended
     return found
@@ -105,7 +105,7 @@ def killed_server(cell):
         """A server that is killed says nothing to anybody: the guard notices, and the cell may still save."""
         server = subprocess.Popen([sys.executable, __file__, "--serve", cell])
         wait(lambda: content(path) == "running", 90, "start of the cell")
-        assert any("gonb" in c for c in alive(mark)), alive(mark)
+        assert any("gonb" in c for c in alive(mark).values()), alive(mark)
         server.send_signal(signal.SIGKILL)
         server.wait()
         gone(mark)
@@ -133,6 +133,8 @@ def main():
             except AssertionError as e:
                 failed += 1
                 print(f"FAIL {name}: {e}", flush=True)
+                for pid in alive(mark):
+                    os.kill(pid, signal.SIGKILL)
     sys.exit(failed > 0)
 
 
