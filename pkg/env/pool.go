@@ -9,26 +9,35 @@ import (
 const (
 	worthSharing = 15 * time.Microsecond // below this a hand-over costs more than it gains (docs/performance.md)
 	spinFor      = 50 * time.Microsecond // a helper looks for work this long before it sleeps
-	measureEvery = 128                   // calls of a task between two measurements of its cost
+	tryEvery     = 128                   // calls of a task between two trials of the other way to do it
+	tries        = 3                     // calls of such a trial; the first, which wakes helpers, does not count
 )
 
-// pool calls a task for many slots, with helpers when that is worth it. The caller works too, and whoever is
-// free takes some of the slots that are left, so a helper that wakes late costs nothing.
+// pool calls a task for many slots, with helpers when that is worth it. Each worker, the caller included, has
+// a portion of the slots, always the same, so that they stay in its cache; who has finished takes from the
+// others, so a helper that wakes late costs nothing.
 type pool struct {
-	workers int // the caller included
-	helpers []*helper
-	task    *task
-	work    atomic.Uint64 // round<<32 | slots that nobody has taken; they are taken from the last to the first
-	left    atomic.Int64  // slots not finished
-	closed  atomic.Bool
-	round   uint64
+	portions []portion // the caller's first
+	helpers  []*helper
+	task     *task
+	n        int
+	left     atomic.Int64 // slots not finished
+	closed   atomic.Bool
+	round    uint64
 }
 
-// task is a function of a slot and what it costs.
+// portion counts the slots that nobody has taken; they are taken from the last to the first. The round in the
+// upper half keeps a helper that was held up from taking slots of a later round by an old count.
+type portion struct {
+	work atomic.Uint64 // round<<32 | slots
+	_    [56]byte      // a cache line each
+}
+
+// task is a function of a slot and what it costs: running means, in nanoseconds a slot.
 type task struct {
-	f     func(i int)
-	calls int
-	cost  time.Duration // of 1024 slots, done alone
+	f             func(i int)
+	calls         int
+	alone, shared float64
 }
 
 type helper struct {
@@ -38,11 +47,11 @@ type helper struct {
 
 // newPool starts workers−1 helpers, but never more workers than the machine runs at once.
 func newPool(workers int) *pool {
-	p := &pool{workers: max(1, min(workers, runtime.GOMAXPROCS(0)))}
-	for range p.workers - 1 {
+	p := &pool{portions: make([]portion, max(1, min(workers, runtime.GOMAXPROCS(0))))}
+	for k := 1; k < len(p.portions); k++ {
 		h := &helper{wake: make(chan struct{}, 1)}
 		p.helpers = append(p.helpers, h)
-		go p.help(h)
+		go p.help(k, h)
 	}
 	return p
 }
@@ -63,28 +72,47 @@ func (h *helper) stir() {
 	}
 }
 
-// do calls t.f once for every slot below n and returns when all are finished. The cost of a slot is the
-// smaller of two measurements one after another: a single one may have been held up.
+// do calls t.f once for every slot below n and returns when all are finished: alone or with helpers, whatever
+// took less time lately. Helpers do not pay where the work is small or other programs use the cores.
 func (p *pool) do(t *task, n int) {
-	turn := t.calls % measureEvery
+	if len(p.helpers) == 0 {
+		t.all(n)
+		return
+	}
+	small := t.alone*float64(n) < float64(worthSharing)
+	share := !small && t.shared < t.alone
+	turn := t.calls % tryEvery
 	t.calls++
 	switch {
-	case len(p.helpers) == 0:
-		t.alone(n)
-	case turn < 2:
-		start := time.Now()
-		t.alone(n)
-		if cost := time.Since(start) * 1024 / time.Duration(n); turn == 0 || cost < t.cost {
-			t.cost = cost
-		}
-	case t.cost*time.Duration(n)/1024 < worthSharing:
-		t.alone(n)
-	default:
+	case turn >= 2*tries && small:
+		t.all(n)
+		return
+	case turn < tries:
+		share = false
+	case turn < 2*tries:
+		share = !small
+	}
+	start, cost := time.Now(), &t.alone
+	if share {
+		cost = &t.shared
 		p.share(t, n)
+	} else {
+		t.all(n)
+	}
+	if turn != 0 && turn != tries {
+		mean(cost, float64(time.Since(start))/float64(n))
 	}
 }
 
-func (t *task) alone(n int) {
+// mean moves a running mean a quarter of the way to x; it begins with the first x.
+func mean(m *float64, x float64) {
+	if *m == 0 {
+		*m = x
+	}
+	*m += (x - *m) / 4
+}
+
+func (t *task) all(n int) {
 	for i := range n {
 		t.f(i)
 	}
@@ -92,13 +120,15 @@ func (t *task) alone(n int) {
 
 func (p *pool) share(t *task, n int) {
 	p.round++
-	p.task = t
+	p.task, p.n = t, n
 	p.left.Store(int64(n))
-	p.work.Store(p.round<<32 | uint64(n))
+	for k := range p.portions {
+		p.portions[k].work.Store(p.round<<32 | uint64(p.begin(k+1)-p.begin(k)))
+	}
 	for _, h := range p.helpers {
 		h.stir()
 	}
-	for p.take() {
+	for p.take(0) {
 	}
 	for spins := 0; p.left.Load() > 0; spins++ {
 		if spins > 1000 {
@@ -107,36 +137,52 @@ func (p *pool) share(t *task, n int) {
 	}
 }
 
-// take claims a part of the slots that are left and does them; false if there are none. The parts shrink, so
-// that all finish together. The round in the upper half keeps a helper that was held up from claiming slots
-// of a later round by an old count.
-func (p *pool) take() bool {
-	w := p.work.Load()
-	free := int(uint32(w))
-	if free == 0 {
-		return false
-	}
-	k := (free-1)/(4*(p.workers)) + 1
-	if p.work.CompareAndSwap(w, w-uint64(k)) {
-		for i := free - k; i < free; i++ {
-			p.task.f(i)
+// begin is the first slot of portion k.
+func (p *pool) begin(k int) int { return k * p.n / len(p.portions) }
+
+// take claims some of the slots that are left and does them, those of portion k first; false if there are none.
+// What it takes shrinks, so that all finish together.
+func (p *pool) take(k int) bool {
+	for range p.portions {
+		w := p.portions[k].work.Load()
+		if free := int(uint32(w)); free > 0 {
+			some := (free + 3) / 4
+			if p.portions[k].work.CompareAndSwap(w, w-uint64(some)) {
+				end := p.begin(k) + free
+				for i := end - some; i < end; i++ {
+					p.task.f(i)
+				}
+				p.left.Add(-int64(some))
+			}
+			return true
 		}
-		p.left.Add(-int64(k))
+		if k++; k == len(p.portions) {
+			k = 0
+		}
+	}
+	return false
+}
+
+func (p *pool) idle() bool {
+	for k := range p.portions {
+		if uint32(p.portions[k].work.Load()) > 0 {
+			return false
+		}
 	}
 	return true
 }
 
-func (p *pool) help(h *helper) {
+func (p *pool) help(k int, h *helper) {
 	for {
 		for since := time.Now(); time.Since(since) < spinFor; {
 			for range 200 {
-				if p.take() {
+				if p.take(k) {
 					since = time.Now()
 				}
 			}
 		}
 		h.asleep.Store(true)
-		if uint32(p.work.Load()) > 0 || p.closed.Load() { // it came while falling asleep
+		if !p.idle() || p.closed.Load() { // it came while falling asleep
 			if !h.asleep.CompareAndSwap(true, false) {
 				<-h.wake
 			}

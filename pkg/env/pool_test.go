@@ -39,20 +39,26 @@ func TestPoolShares(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	p := newPool(2)
 	defer p.close()
-	heavy := &task{f: func(int) { time.Sleep(10 * worthSharing) }}
-	light := &task{f: func(int) {}}
-	p.do(light, 4)
-	p.do(light, 4)
-	if p.do(light, 4); p.round != 0 {
-		t.Error("work of nanoseconds was shared")
-	}
-	p.do(heavy, 4)
-	p.do(heavy, 4)
-	if p.do(heavy, 4); p.round != 1 {
-		t.Error("work of milliseconds was not shared after two measurements")
-	}
-	if p.do(heavy, 4); p.round != 2 {
-		t.Error("work of milliseconds was not shared again")
+	for _, c := range []struct {
+		name   string
+		work   task
+		calls  int
+		shared uint64
+	}{
+		{"nanoseconds are not even tried", task{f: func(int) {}}, 4 * tries, 0},
+		{"milliseconds are tried", task{f: func(int) { time.Sleep(10 * worthSharing) }}, 2 * tries, tries},
+		{"helpers pay", task{f: func(int) {}, calls: 2 * tries, alone: 1e6, shared: 6e5}, 1, 1},
+		{"helpers hinder", task{f: func(int) {}, calls: 2 * tries, alone: 1e6, shared: 2e6}, 1, 0},
+		{"alone is tried again", task{f: func(int) {}, calls: tryEvery, alone: 1e6, shared: 6e5}, 1, 0},
+		{"helpers are tried again", task{f: func(int) {}, calls: tryEvery + tries, alone: 1e6, shared: 2e6}, 1, 1},
+	} {
+		before := p.round
+		for range c.calls {
+			p.do(&c.work, 8)
+		}
+		if n := p.round - before; n != c.shared {
+			t.Errorf("%s: shared %d times of %d, want %d", c.name, n, c.calls, c.shared)
+		}
 	}
 }
 
