@@ -19,8 +19,8 @@ type clock struct {
 
 type clockEnv struct {
 	clock
-	draw    uint64
-	t, left int
+	draw uint64
+	t    int
 }
 
 const clockSteps = 5

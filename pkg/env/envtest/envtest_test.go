@@ -155,7 +155,7 @@ func TestCheckCatches(t *testing.T) {
 			if e.t == 0 {
 				e.kept = make([]byte, 100)
 			}
-		}}, "allocations: Reset allocates 1 times"},
+		}}, "allocations: one Reset allocates 1 times"},
 		{"Step that allocates once in an episode", line{show: func(e *walkers, _ *env.Step) {
 			if e.t == 17 {
 				e.kept = make([]byte, 100)

@@ -103,7 +103,7 @@ func allocations(w env.World) error {
 	}
 	reset()
 	if n := testing.AllocsPerRun(episodes, func() { episode++; reset() }); n != 0 {
-		return fmt.Errorf("Reset allocates %v times, want 0", n)
+		return fmt.Errorf("one Reset allocates %v times, want 0", n)
 	}
 	steps := 0
 	whole := func() {
