@@ -66,10 +66,10 @@ func (b *board) spend(kind string, d time.Duration) {
 	b.spent[kind] += d
 }
 
-// update takes the loop's counters over, at most every fifth of a second.
-func (b *board) update(l *Loop, before float64) {
+// update takes the loop's counters over, at most every fifth of a second unless it is the last time.
+func (b *board) update(l *Loop, before float64, last bool) {
 	now := time.Now()
-	if now.Sub(b.lastAdd) < 200*time.Millisecond { // lastAdd belongs to the training goroutine
+	if !last && now.Sub(b.lastAdd) < 200*time.Millisecond { // lastAdd belongs to the training goroutine
 		return
 	}
 	b.lastAdd = now

@@ -99,14 +99,13 @@ func (e *Experiment) Run(ctx context.Context) (err error) {
 			return e.stopped(ctx, err)
 		}
 	}
+	if !e.state.Final {
+		return e.stopped(ctx, ctx.Err())
+	}
 	if err := e.save(); err != nil {
 		return err
 	}
-	if e.state.Final {
-		e.finish()
-	} else {
-		e.dir.Logf("stopped at step %d", e.loop.Steps())
-	}
+	e.finish()
 	return nil
 }
 
@@ -115,8 +114,12 @@ func (e *Experiment) stopped(ctx context.Context, err error) error {
 	if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
 		return err
 	}
+	e.board.update(e.loop, e.state.Seconds, true)
+	if err := e.save(); err != nil {
+		return err
+	}
 	e.dir.Logf("stopped at step %d", e.loop.Steps())
-	return e.save()
+	return nil
 }
 
 func (e *Experiment) checkpointEvery() time.Duration {
@@ -172,7 +175,7 @@ func (e *Experiment) open() (finished bool, err error) {
 	if resumed {
 		e.dir.Logf("resumed at step %d", n)
 	}
-	e.board.update(e.loop, e.state.Seconds)
+	e.board.update(e.loop, e.state.Seconds, true)
 	return false, nil
 }
 
@@ -264,7 +267,7 @@ func (e *Experiment) duties(ctx context.Context) error {
 		}
 		e.state.NextLog = (steps/every + 1) * every
 	}
-	e.board.update(e.loop, e.state.Seconds)
+	e.board.update(e.loop, e.state.Seconds, false)
 	return nil
 }
 

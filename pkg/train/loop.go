@@ -108,7 +108,9 @@ func (l *Loop) Iterate() error {
 		return err
 	}
 	l.Replay.Add(before, l.acts, after, func(i int) bool { return l.Vec.Episode(i) >= 0 })
-	l.count(after)
+	if err := l.count(after); err != nil {
+		return err
+	}
 	t3 := time.Now()
 	if err := l.learn(); err != nil {
 		return err
@@ -120,7 +122,7 @@ func (l *Loop) Iterate() error {
 	return nil
 }
 
-func (l *Loop) count(after *env.Batch) {
+func (l *Loop) count(after *env.Batch) error {
 	n := int64(l.Vec.Active())
 	l.state.Steps += n
 	l.state.AgentSteps += n * int64(l.spec.Agents)
@@ -129,7 +131,10 @@ func (l *Loop) count(after *env.Batch) {
 	}
 	for i := range l.returns {
 		step := after.At(i)
-		for _, r := range step.Reward {
+		for a, r := range step.Reward {
+			if r-r != 0 {
+				return fmt.Errorf("train: %s pays agent %d a reward of %v at step %d, want a finite number", l.spec.Name, a, r, l.state.Steps)
+			}
 			l.returns[i] += float64(r) / float64(l.spec.Agents)
 		}
 		if !step.Over() {
@@ -144,6 +149,7 @@ func (l *Loop) count(after *env.Batch) {
 			l.state.Tally.add("train_win_rate", float64(bit(step.Outcome == env.Win)))
 		}
 	}
+	return nil
 }
 
 func bit(b bool) int {
