@@ -7,10 +7,13 @@
 package xla
 
 import (
+	"debug/elf"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -147,16 +150,24 @@ func locate(name string) (string, error) {
 	return file, checkPlugin(file)
 }
 
-// checkPlugin refuses what the dynamic loader could not load, since its own message names no file.
+// checkPlugin refuses what the dynamic loader could not load or the library would stumble over, since their
+// own messages are hard to read.
 func checkPlugin(file string) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return fmt.Errorf("xla: plugin: %w", err)
 	}
 	defer f.Close()
-	magic := make([]byte, 4)
-	if _, err := f.Read(magic); runtime.GOOS == "linux" && (err != nil || string(magic) != "\x7fELF") {
-		return fmt.Errorf("xla: plugin %s is not a shared library: remove it and run notebooks/open --prepare", file)
+	if runtime.GOOS != "linux" {
+		return nil
+	}
+	library, err := elf.NewFile(f)
+	if err != nil {
+		return fmt.Errorf("xla: plugin %s is not a whole shared library: remove it and run notebooks/open --prepare", file)
+	}
+	symbols, _ := library.DynamicSymbols()
+	if !slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == "GetPjrtApi" && s.Section != elf.SHN_UNDEF }) {
+		return fmt.Errorf("xla: %s is a shared library, but no XLA plugin (it has no GetPjrtApi): remove it and run notebooks/open --prepare", file)
 	}
 	return nil
 }
@@ -181,25 +192,46 @@ func findPlugin(name string) string {
 }
 
 // Name is "xla" or "go".
-func (d *Device) Name() string { return d.backend.Name() }
+func (d *Device) Name() string {
+	name, _, _ := strings.Cut(d.config, ":")
+	return name
+}
 
 // Threads is the number that Open was given, or the processors it counted.
 func (d *Device) Threads() int { return d.threads }
 
-// Banner is one line: backend, device, threads.
+// Banner is one line: backend, version, threads. It names no folder of the machine.
 func (d *Device) Banner() string {
-	if d.Name() == "go" {
-		return fmt.Sprintf("%s: pure Go, %d threads", d.config, d.threads)
+	kind := "pure Go"
+	if d.Name() == "xla" {
+		kind = "PJRT plugin"
+		if v := version.FindStringSubmatch(d.backend.Description()); v != nil {
+			kind += " " + v[1]
+		}
 	}
-	return fmt.Sprintf("%s: %s, %d threads", d.config, oneLine(fmt.Errorf("%s", d.backend.Description())), d.threads)
+	return fmt.Sprintf("%s: %s, %d threads", d.bare(d.config), kind, d.threads)
 }
 
-// Provenance describes the device for a run's config.json.
+// Provenance describes the device for a run's config.json, without folders of the machine: runs are published.
 func (d *Device) Provenance() map[string]string {
-	return map[string]string{
-		"banner": d.Banner(), "backend": d.config, "plugin": filepath.Base(d.plugin), "description": d.backend.Description(),
-		"threads": strconv.Itoa(d.threads), "xla_flags": os.Getenv("XLA_FLAGS"), "platform": runtime.GOOS + "/" + runtime.GOARCH,
+	p := map[string]string{
+		"banner": d.Banner(), "backend": d.bare(d.config), "description": d.bare(d.backend.Description()),
+		"threads": strconv.Itoa(d.threads), "platform": runtime.GOOS + "/" + runtime.GOARCH,
 	}
+	if d.plugin != "" {
+		p["plugin"], p["xla_flags"] = filepath.Base(d.plugin), d.bare(os.Getenv("XLA_FLAGS"))
+	}
+	return p
+}
+
+var (
+	version = regexp.MustCompile(`\) (v\d+\.\d+)`) // behind the path in the library's description
+	folder  = regexp.MustCompile(`/[^\s,=:()"]*/`) // from the first / of a path to its last
+)
+
+// bare leaves the last part of each path in s.
+func (d *Device) bare(s string) string {
+	return folder.ReplaceAllString(strings.ReplaceAll(s, filepath.Dir(d.plugin)+"/", ""), "")
 }
 
 // ForRows returns the device on which a small network acts on so many rows: d itself, or the Go backend

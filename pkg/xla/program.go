@@ -4,7 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,13 +45,26 @@ type Program struct {
 
 // Compile builds fn for inputs of fixed shapes and compiles it. What fn panics with, such as a wrong shape,
 // is returned as an error. A cache of compiled programs on disk would have its place here.
-func Compile(d *Device, name string, store *model.Store, fn func(s *model.Scope, in []*graph.Node) []*graph.Node, inputs ...Input) (*Program, error) {
+func Compile(d *Device, name string, store *model.Store, fn func(s *model.Scope, in []*graph.Node) []*graph.Node, inputs ...Input) (p *Program, err error) {
 	start := time.Now()
-	exec, err := model.NewExec(d.backend, store, fn)
+	var wrong error           // that fn panicked with, without the library's wrapping
+	var outputs []*graph.Node // that fn returned
+	traced := func(s *model.Scope, in []*graph.Node) []*graph.Node {
+		defer func() {
+			if x := recover(); x != nil {
+				wrong = oneLine(fmt.Errorf("%v", x))
+				panic(wrong)
+			}
+		}()
+		outputs = fn(s, in)
+		return outputs
+	}
+	defer catch(&err, "xla: compiling "+name)
+	exec, err := model.NewExec(d.backend, store, traced)
 	if err != nil {
 		return nil, fmt.Errorf("xla: %s: %w", name, oneLine(err))
 	}
-	p := &Program{Name: name, exec: exec.WithName(name)}
+	p = &Program{Name: name, exec: exec.WithName(name)}
 	dims := make([]shapes.Shape, len(inputs))
 	for i, in := range inputs {
 		dims[i] = in.shape
@@ -61,21 +75,33 @@ func Compile(d *Device, name string, store *model.Store, fn func(s *model.Scope,
 		p.inputs, p.args = append(p.inputs, t), append(p.args, t)
 	}
 	g, err := exec.Compile(dims...)
-	if err != nil {
+	switch {
+	case wrong != nil:
+		return nil, fmt.Errorf("xla: compiling %s: %w", name, wrong)
+	case err != nil:
 		return nil, fmt.Errorf("xla: compiling %s: %w", name, oneLine(err))
 	}
-	p.hash = hash(g)
+	p.hash = hash(g, store, outputs)
 	p.Seconds = time.Since(start).Seconds()
-	d.logf("compiled %s for %s in %.2f s (%d nodes)", name, d.config, p.Seconds, len(g.Nodes()))
+	d.logf("compiled %s for %s in %.2f s (%d nodes)", name, d.bare(d.config), p.Seconds, len(g.Nodes()))
 	return p, nil
 }
 
-// Hash stands for the traced program, constants included: equal programs have equal hashes.
+// catch turns a panic of the library into an error.
+func catch(err *error, where string) {
+	if x := recover(); x != nil {
+		*err = fmt.Errorf("%s: %w", where, oneLine(fmt.Errorf("%v", x)))
+	}
+}
+
+// Hash stands for the traced program, constants (of up to a million values) included: equal programs have
+// equal hashes, on every backend and in every process.
 func (p *Program) Hash() string { return p.hash }
 
 // Call copies the arrays to the device, runs the program and returns its outputs: []float32, []int32 or
 // []bool, valid until the next Call. Changed variables stay on the device.
-func (p *Program) Call(in ...any) ([]any, error) {
+func (p *Program) Call(in ...any) (out []any, err error) {
+	defer catch(&err, "xla: "+p.Name)
 	if len(in) != len(p.inputs) {
 		return nil, fmt.Errorf("xla: %s: %d inputs, want %d", p.Name, len(in), len(p.inputs))
 	}
@@ -111,12 +137,12 @@ func feed(t *tensors.Tensor, x any) error {
 	case []bool:
 		return write(t, x)
 	}
-	return fmt.Errorf("a %T, want []float32, []int32 or []bool", x)
+	return fmt.Errorf("%T, want []float32, []int32 or []bool", x)
 }
 
 func write[T float32 | int32 | bool](t *tensors.Tensor, x []T) error {
-	if len(x) != t.Size() {
-		return fmt.Errorf("%d values, want %d of shape %s", len(x), t.Size(), t.Shape())
+	if len(x) != t.Size() || dtypes.FromGenericsType[T]() != t.DType() {
+		return fmt.Errorf("%T of %d, want %d of %s", x, len(x), t.Size(), t.Shape())
 	}
 	return tensors.MutableFlatData(t, func(flat []T) { copy(flat, x) })
 }
@@ -147,19 +173,36 @@ func read[T float32 | int32 | int64 | bool](t *tensors.Tensor, old any) (any, er
 
 func init() { graph.MinConstValueSizeToKeep = 1 << 20 } // so that String, and with it hash, shows constants
 
-// hash describes every node of a graph by operation, operands, shape and constants.
-func hash(g *graph.Graph) string {
+// hash describes every node of a graph by operation, operands, shape and constants, and says which nodes are
+// returned and which become values of variables.
+func hash(g *graph.Graph, store *model.Store, outputs []*graph.Node) string {
 	h := sha256.New()
 	for _, n := range g.Nodes() {
-		fmt.Fprintln(h, n.String())
+		fmt.Fprintln(h, n.String(), ids(n.Inputs())) // String leaves out the operands of loops and branches
 	}
+	fmt.Fprintln(h, "returns", ids(outputs))
+	var changes []string
+	for v := range store.IterVariables() {
+		if v.ChangedInGraph(g) {
+			changes = append(changes, fmt.Sprintf("%s becomes %d", v.Path(), v.NodeValue(g).Id()))
+		}
+	}
+	slices.Sort(changes) // a loaded store has another order
+	fmt.Fprintln(h, changes)
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// Values copies the variables below a scope path to the host: float32, int32 or int64, with their dimensions,
-// by full path.
+func ids(nodes []*graph.Node) []graph.NodeId {
+	list := make([]graph.NodeId, len(nodes))
+	for i, n := range nodes {
+		list[i] = n.Id()
+	}
+	return list
+}
+
+// Values copies the variables below a scope path to the host, with their dimensions, by full path.
 func Values(store *model.Store, below string) (map[string]Value, error) {
-	out := map[string]Value{}
+	out, below := map[string]Value{}, strings.TrimSuffix(below, "/")+"/"
 	for v := range store.IterVariables() {
 		if !strings.HasPrefix(v.Path(), below) || !v.HasValue() {
 			continue
@@ -180,17 +223,12 @@ func Values(store *model.Store, below string) (map[string]Value, error) {
 // Value is a variable on the host.
 type Value struct {
 	Dims []int
-	Flat any // []float32, []int32 or []int64
+	Flat any // []float32, []int32, []int64 or []bool
 }
 
 // SetValues gives variables the values, creating those that are not there yet. One of another shape is an error.
 func SetValues(store *model.Store, values map[string]Value) error {
-	paths := make([]string, 0, len(values))
-	for p := range values {
-		paths = append(paths, p)
-	}
-	sort.Strings(paths)
-	for _, path := range paths {
+	for _, path := range slices.Sorted(maps.Keys(values)) {
 		x := values[path]
 		t, err := tensorOf(x)
 		if err != nil {
@@ -214,11 +252,7 @@ func SetValues(store *model.Store, values map[string]Value) error {
 }
 
 func tensorOf(x Value) (t *tensors.Tensor, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%v", p)
-		}
-	}()
+	defer catch(&err, "values and dimensions")
 	switch flat := x.Flat.(type) {
 	case []float32:
 		return tensors.FromFlatDataAndDimensions(flat, x.Dims...), nil
@@ -226,6 +260,8 @@ func tensorOf(x Value) (t *tensors.Tensor, err error) {
 		return tensors.FromFlatDataAndDimensions(flat, x.Dims...), nil
 	case []int64:
 		return tensors.FromFlatDataAndDimensions(flat, x.Dims...), nil
+	case []bool:
+		return tensors.FromFlatDataAndDimensions(flat, x.Dims...), nil
 	}
-	return nil, fmt.Errorf("a %T, want []float32, []int32 or []int64", x.Flat)
+	return nil, fmt.Errorf("%T, want []float32, []int32, []int64 or []bool", x.Flat)
 }
