@@ -41,8 +41,8 @@ func NewTransitions(e env.Env, capacity, warmup, batch int) (*Transitions, error
 		return nil, fmt.Errorf("replay: batches of %d steps, want at least 1", batch)
 	case capacity < batch:
 		return nil, fmt.Errorf("replay: a buffer of %d steps, want at least a batch (%d)", capacity, batch)
-	case warmup > capacity:
-		return nil, fmt.Errorf("replay: a warm-up of %d steps, want at most the buffer's %d", warmup, capacity)
+	case warmup < 0 || warmup > capacity:
+		return nil, fmt.Errorf("replay: a warm-up of %d steps, want 0 to the buffer's %d", warmup, capacity)
 	}
 	for _, n := range spec.Actions {
 		if n > 256 {
@@ -190,6 +190,9 @@ func (t *Transitions) Load(r io.Reader) error {
 	}
 	if s["width"] != int64(t.width) || s["capacity"] != t.capacity {
 		return fmt.Errorf("replay: a buffer of %d records of %d bytes was saved, want %d of %d", s["capacity"], s["width"], t.capacity, t.width)
+	}
+	if s["next"] < 0 {
+		return fmt.Errorf("replay: %d records were saved, want 0 or more", s["next"])
 	}
 	t.next = s["next"]
 	return nil
