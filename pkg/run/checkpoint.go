@@ -2,12 +2,14 @@ package run
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,14 +55,16 @@ type recSum struct {
 }
 
 // Save writes checkpoint number n (joint steps) of all parts and keeps the one before. It is whole or not
-// there: files are synced, then the folder is renamed into place.
+// there: files and folders are synced, then the folder is renamed into place.
 func (d *Dir) Save(n int64, parts map[string]Checkpoint) error {
 	err := d.save(n, parts)
 	if err != nil {
 		os.RemoveAll(d.checkpoint(n) + ".tmp")
+		d.prune() // the records written for it would keep a full disk full
 		return fmt.Errorf("run: checkpoint at step %d failed, the one before stands: %w", n, err)
 	}
-	return d.prune()
+	d.prune()
+	return nil
 }
 
 func (d *Dir) checkpoint(n int64) string {
@@ -90,6 +94,9 @@ func (d *Dir) save(n int64, parts map[string]Checkpoint) error {
 	}
 	for _, f := range []*os.File{d.metrics, d.eval} {
 		info, err := f.Stat()
+		if err == nil {
+			err = f.Sync() // lines that the manifest counts must not be lost with the power
+		}
 		if err != nil {
 			return err
 		}
@@ -102,13 +109,58 @@ func (d *Dir) save(n int64, parts map[string]Checkpoint) error {
 	if err := writeAtomic(filepath.Join(folder+".tmp", "manifest.json"), append(text, '\n')); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(folder); err != nil { // an earlier one of the same step, found unreadable
-		return err
+	if len(m.Records) > 0 {
+		if err := syncFolder(filepath.Join(d.Path, "replay")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
-	if err := os.Rename(folder+".tmp", folder); err != nil {
+	if err := d.swap(folder); err != nil {
 		return err
 	}
 	d.last = &m
+	return nil
+}
+
+// swap puts folder.tmp into the place of folder. An earlier one of the same step stands aside until that is
+// done; tidy puts it back if the process ends in between.
+func (d *Dir) swap(folder string) error {
+	if err := os.RemoveAll(folder + ".old"); err != nil {
+		return err
+	}
+	if err := os.Rename(folder, folder+".old"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Rename(folder+".tmp", folder); err != nil {
+		os.Rename(folder+".old", folder)
+		return err
+	}
+	if err := syncFolder(filepath.Dir(folder)); err != nil {
+		return err
+	}
+	return os.RemoveAll(folder + ".old")
+}
+
+// tidy undoes what a killed process has left half done.
+func (d *Dir) tidy() error {
+	entries, err := os.ReadDir(filepath.Join(d.Path, "checkpoint"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		file := filepath.Join(d.Path, "checkpoint", e.Name())
+		folder, old := strings.CutSuffix(file, ".old")
+		if _, missing := os.Stat(folder); old && errors.Is(missing, fs.ErrNotExist) {
+			err = os.Rename(file, folder)
+		} else if old || strings.HasSuffix(file, ".tmp") {
+			err = os.RemoveAll(file)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("run: cannot tidy up the checkpoints: %w", err)
+	}
 	return nil
 }
 
@@ -161,13 +213,16 @@ func readRecords(r io.Reader, g Growing, from, to int64) error {
 
 // Load reads the newest checkpoint that is whole into the parts, after cutting lines of metrics and
 // evaluations that came later (they will be made again, equal). It returns its number, and false if there is
-// none. A damaged checkpoint is passed over for the one before, which the log says.
+// none. A damaged checkpoint is passed over for the one before, which the log says, and set aside.
 func (d *Dir) Load(parts map[string]Checkpoint) (n int64, ok bool, err error) {
-	list := d.numbers()
+	list, err := d.numbers()
+	if err != nil {
+		return 0, false, err
+	}
 	for i := len(list) - 1; i >= 0; i-- {
 		n := list[i]
-		m, err := d.verify(n)
-		if errors.Is(err, errNewer) {
+		m, err := d.verify(n, parts)
+		if errors.Is(err, errNewer) || errors.Is(err, fs.ErrPermission) {
 			return 0, false, err
 		}
 		if err != nil {
@@ -178,32 +233,63 @@ func (d *Dir) Load(parts map[string]Checkpoint) (n int64, ok bool, err error) {
 			return 0, false, fmt.Errorf("run: %s checkpoint %d: %w", d.Path, n, err)
 		}
 		d.last = m
+		if err := d.setAside(list[i+1:]); err != nil {
+			return 0, false, err
+		}
 		return n, true, d.cutLines(m)
 	}
 	if len(list) > 0 {
-		return 0, false, fmt.Errorf("run: %s: none of the %d checkpoints is whole (see log.txt); remove the folder to start again", d.Path, len(list))
+		return 0, false, fmt.Errorf("run: %s: none of its checkpoints is whole (see log.txt); remove the folder to start again", d.Path)
 	}
 	return 0, false, d.cutLines(&manifest{Lines: map[string]int64{}})
 }
 
-// Restore reads parts of the newest whole checkpoint of a run that is open for reading.
-func (r *Run) Restore(parts map[string]Checkpoint) (n int64, err error) {
-	d := &Dir{Path: r.Dir}
-	list := d.numbers()
-	for i := len(list) - 1; i >= 0; i-- {
-		m, err := d.verify(list[i])
-		if errors.Is(err, errNewer) {
-			return 0, err
+// setAside renames damaged checkpoints, so that they do not count among the last two.
+func (d *Dir) setAside(numbers []int64) error {
+	for _, n := range numbers {
+		folder := d.checkpoint(n)
+		if err := os.RemoveAll(folder + ".damaged"); err != nil {
+			return fmt.Errorf("run: %w", err)
 		}
-		if err == nil {
-			return list[i], d.load(list[i], m, parts)
+		if err := os.Rename(folder, folder+".damaged"); err != nil {
+			return fmt.Errorf("run: %w", err)
 		}
 	}
-	return 0, fmt.Errorf("run: %s has no whole checkpoint to take the policy from", r.Dir)
+	return nil
 }
 
-func (d *Dir) numbers() []int64 {
-	entries, _ := os.ReadDir(filepath.Join(d.Path, "checkpoint"))
+// Restore reads parts of the newest whole checkpoint of a run that is open for reading, and returns its number.
+func (r *Run) Restore(parts map[string]Checkpoint) (n int64, err error) {
+	d := &Dir{Path: r.Dir}
+	for try := 0; ; try++ {
+		list, err := d.numbers()
+		if err != nil {
+			return 0, err
+		}
+		for i := len(list) - 1; i >= 0; i-- {
+			var m *manifest
+			if m, err = d.verify(list[i], parts); errors.Is(err, errNewer) {
+				return 0, err
+			} else if err != nil {
+				continue
+			}
+			if err = d.load(list[i], m, parts); err == nil {
+				return list[i], nil
+			} else if !errors.Is(err, fs.ErrNotExist) {
+				return 0, fmt.Errorf("run: %s checkpoint %d: %w", r.Dir, list[i], err)
+			}
+		}
+		if try == 3 || !errors.Is(err, fs.ErrNotExist) { // missing files: its process has saved and pruned meanwhile
+			return 0, fmt.Errorf("run: %s has no whole checkpoint", r.Dir)
+		}
+	}
+}
+
+func (d *Dir) numbers() ([]int64, error) {
+	entries, err := os.ReadDir(filepath.Join(d.Path, "checkpoint"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // no run may start anew because its folder cannot be read
+		return nil, fmt.Errorf("run: %w", err)
+	}
 	var list []int64
 	for _, e := range entries {
 		if n, err := strconv.ParseInt(e.Name(), 10, 64); err == nil {
@@ -211,13 +297,13 @@ func (d *Dir) numbers() []int64 {
 		}
 	}
 	slices.Sort(list)
-	return list
+	return list, nil
 }
 
 var errNewer = errors.New("written by a newer version of Muster")
 
-// verify reads a manifest and compares size and hash of every file it names.
-func (d *Dir) verify(n int64) (*manifest, error) {
+// verify reads a manifest and compares size and hash of every file it names, of records only those of parts.
+func (d *Dir) verify(n int64, parts map[string]Checkpoint) (*manifest, error) {
 	text, err := os.ReadFile(filepath.Join(d.checkpoint(n), "manifest.json"))
 	if err != nil {
 		return nil, err
@@ -234,7 +320,10 @@ func (d *Dir) verify(n int64) (*manifest, error) {
 			return nil, err
 		}
 	}
-	for _, list := range m.Records {
+	for name, list := range m.Records {
+		if _, asked := parts[name]; !asked {
+			continue
+		}
 		for _, r := range list {
 			if err := r.check(filepath.Join(d.Path, "replay", r.File)); err != nil {
 				return nil, err
@@ -273,6 +362,9 @@ func (d *Dir) cutLines(m *manifest) error {
 		if err != nil {
 			return fmt.Errorf("run: %w", err)
 		}
+		if info.Size() < keep {
+			d.Logf("%s has lost %d bytes that belong to the checkpoint", filepath.Base(name), keep-info.Size())
+		}
 		if info.Size() <= keep {
 			continue
 		}
@@ -291,21 +383,21 @@ func (d *Dir) cutLines(m *manifest) error {
 	return nil
 }
 
-// prune removes all but the last two checkpoints, and records that neither of them names.
-func (d *Dir) prune() error {
-	list, needed := d.numbers(), map[string]bool{}
-	for i, n := range list {
-		if i < len(list)-2 {
-			if err := os.RemoveAll(d.checkpoint(n)); err != nil {
-				return fmt.Errorf("run: %w", err)
-			}
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join(d.checkpoint(n), "manifest.json"))
+// prune removes all but the last two checkpoints, and records that neither of them names. What cannot be
+// removed is logged and stays.
+func (d *Dir) prune() {
+	list, err := d.numbers()
+	for ; err == nil && len(list) > 2; list = list[1:] {
+		err = os.RemoveAll(d.checkpoint(list[0]))
+	}
+	needed := map[string]bool{}
+	for _, n := range list {
 		var m manifest
-		if err != nil || json.Unmarshal(text, &m) != nil {
-			continue
+		text, unread := os.ReadFile(filepath.Join(d.checkpoint(n), "manifest.json"))
+		if unread == nil {
+			unread = json.Unmarshal(text, &m)
 		}
+		err = cmp.Or(err, unread)
 		for _, recs := range m.Records {
 			for _, r := range recs {
 				needed[r.File] = true
@@ -314,11 +406,13 @@ func (d *Dir) prune() error {
 	}
 	entries, _ := os.ReadDir(filepath.Join(d.Path, "replay"))
 	for _, e := range entries {
-		if !needed[e.Name()] && strings.HasSuffix(e.Name(), ".safetensors") {
-			os.Remove(filepath.Join(d.Path, "replay", e.Name()))
+		if err == nil && !needed[e.Name()] && strings.HasSuffix(e.Name(), ".safetensors") {
+			err = os.Remove(filepath.Join(d.Path, "replay", e.Name()))
 		}
 	}
-	return nil
+	if err != nil {
+		d.Logf("old checkpoints or records stay: %v", err)
+	}
 }
 
 func writeSummed(file string, write func(io.Writer) error) (fileSum, error) {

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -16,12 +17,13 @@ type Config struct {
 	Method        string            `json:"method"`
 	World         string            `json:"world"`
 	Seed          uint64            `json:"seed"`
-	Goal          int64             `json:"goal"`           // joint steps; may grow from start to start
-	Identity      any               `json:"identity"`       // compared when the run goes on
-	Programs      map[string]string `json:"programs"`       // hash of each traced program, compared where backend and library are equal
-	Settings      map[string]int64  `json:"settings"`       // chosen when the run began and used again: threads, log_every
-	Provenance    map[string]string `json:"provenance"`     // may change from start to start; a change is logged
-	ProgramsUnder string            `json:"programs_under"` // backend and library that Programs belong to
+	Goal          int64             `json:"goal"`              // joint steps; may grow from start to start
+	Identity      any               `json:"identity"`          // compared when the run goes on
+	Programs      map[string]string `json:"programs"`          // hash of each traced program, compared where backend and library are equal
+	Settings      map[string]int64  `json:"settings"`          // chosen when the run began and used again: threads, log_every
+	Provenance    map[string]string `json:"provenance"`        // may change from start to start; a change is logged
+	ProgramsUnder string            `json:"programs_under"`    // backend and library that Programs belong to
+	Summary       bool              `json:"summary,omitempty"` // true = written by Run.Summary: cannot go on
 }
 
 const configFormat = 1
@@ -32,7 +34,7 @@ func readConfig(dir string) (*Config, error) {
 		return nil, err
 	}
 	c := new(Config)
-	if err := json.Unmarshal(data, c); err != nil {
+	if err := exactly(data, c); err != nil {
 		return nil, fmt.Errorf("run: %s/config.json: %w", dir, err)
 	}
 	if c.Format > configFormat {
@@ -98,8 +100,17 @@ func jsonForm(v any) any {
 		return fmt.Sprint(v)
 	}
 	var out any
-	json.Unmarshal(data, &out)
+	if err := exactly(data, &out); err != nil {
+		return string(data)
+	}
 	return out
+}
+
+// exactly decodes JSON without rounding integers beyond 2⁵³, such as seeds.
+func exactly(data []byte, to any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	return d.Decode(to)
 }
 
 func differ(path string, stored, now any) string {

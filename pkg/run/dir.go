@@ -2,15 +2,18 @@ package run
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -28,14 +31,15 @@ type Dir struct {
 }
 
 // Create opens the directory at path for the run that c describes: a new one, or one that goes on. A stored
-// run of another identity is refused, and the error names the first difference. Settings of c are replaced
-// by those stored, where they are. A second process on the same directory is refused.
+// run of another identity is refused, and the error names the first difference, unless it holds nothing yet.
+// Settings of c are replaced by those stored, where they are. A second process on the same directory is refused.
 func Create(path string, c Config) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("run: cannot make the run directory: %w", err)
 	}
 	d := &Dir{Path: path, Config: c}
 	if err := d.take(); err != nil {
+		d.lock.Close()
 		return nil, err
 	}
 	if err := d.open(); err != nil {
@@ -53,25 +57,25 @@ func (d *Dir) take() error {
 	}
 	if !ok {
 		holder, _ := os.ReadFile(filepath.Join(d.Path, "lock"))
-		return fmt.Errorf("run: %s is in use by %s", d.Path, strings.TrimSpace(string(holder)))
+		return fmt.Errorf("run: %s is in use by %s", d.Path, cmp.Or(strings.TrimSpace(string(holder)), "another process"))
 	}
 	host, _ := os.Hostname()
-	return os.WriteFile(filepath.Join(d.Path, "lock"), fmt.Appendf(nil, "process %d on %s\n", os.Getpid(), host), 0o644)
+	if err := os.WriteFile(filepath.Join(d.Path, "lock"), fmt.Appendf(nil, "process %d on %s\n", os.Getpid(), host), 0o644); err != nil {
+		return fmt.Errorf("run: cannot lock %s: %w", d.Path, err)
+	}
+	return nil
 }
 
 func (d *Dir) open() error {
 	old, err := readConfig(d.Path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
-	default:
-		if diff := difference(old.Identity, d.Config.Identity); diff != "" {
-			return fmt.Errorf("run: %s holds another run: %s; choose another Dir or remove it", d.Path, diff)
-		}
-		d.Config.Settings = old.Settings
-		d.Config.Programs, d.Config.ProgramsUnder = old.Programs, old.ProgramsUnder
-		d.Config.Goal = max(old.Goal, d.Config.Goal)
+	}
+	if old != nil && old.Summary {
+		return fmt.Errorf("run: %s is the summary of a run, which cannot go on; choose another Dir", d.Path)
+	}
+	if err := d.tidy(); err != nil {
+		return err
 	}
 	for name, f := range map[string]**os.File{"metrics.jsonl": &d.metrics, "eval.jsonl": &d.eval, "log.txt": &d.log} {
 		if *f, err = os.OpenFile(filepath.Join(d.Path, name), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644); err != nil {
@@ -83,10 +87,37 @@ func (d *Dir) open() error {
 			return err
 		}
 	}
-	if old != nil {
-		d.Config.Provenance = old.Provenance
+	if old == nil {
+		return d.writeConfig()
 	}
-	return d.writeConfig()
+	if diff := difference(old.Identity, d.Config.Identity); diff != "" {
+		empty, err := d.empty()
+		if err != nil {
+			return err
+		}
+		if !empty {
+			return fmt.Errorf("run: %s holds another run: %s; choose another Dir or remove it", d.Path, diff)
+		}
+		return d.writeConfig()
+	}
+	settings := maps.Clone(d.Config.Settings)
+	maps.Copy(settings, old.Settings)
+	d.Config.Settings, d.Config.Provenance = settings, old.Provenance
+	d.Config.Programs, d.Config.ProgramsUnder = old.Programs, old.ProgramsUnder
+	d.Config.Goal = max(old.Goal, d.Config.Goal)
+	return nil // stored by Provenance, once the programs have been compared
+}
+
+// empty reports whether the run has left nothing yet: it failed to start, say for a constant that is corrected now.
+func (d *Dir) empty() (bool, error) {
+	list, err := d.numbers()
+	for _, f := range []*os.File{d.metrics, d.eval} {
+		info, unread := f.Stat()
+		if err = cmp.Or(err, unread); err != nil || info.Size() > 0 {
+			return false, err
+		}
+	}
+	return len(list) == 0, err
 }
 
 // Provenance stores where the run goes on now, and logs the first difference to where it was before.
@@ -101,16 +132,25 @@ func (d *Dir) Provenance(p map[string]string) error {
 // dropTorn cuts an unfinished last line, which a killed process left.
 func (d *Dir) dropTorn(f *os.File) error {
 	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil || size == 0 {
-		return err
-	}
-	tail := make([]byte, min(size, 1<<20))
-	if _, err := f.ReadAt(tail, size-int64(len(tail))); err != nil {
+	if err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
-	if torn := len(tail) - 1 - bytes.LastIndexByte(tail, '\n'); torn > 0 {
-		d.Logf("%s: dropped an unfinished last line of %d bytes", filepath.Base(f.Name()), torn)
-		return f.Truncate(size - int64(torn))
+	keep, tail := size, make([]byte, 1<<16)
+	for keep > 0 {
+		tail = tail[:min(keep, int64(cap(tail)))]
+		if _, err := f.ReadAt(tail, keep-int64(len(tail))); err != nil {
+			return fmt.Errorf("run: %w", err)
+		}
+		keep += int64(bytes.LastIndexByte(tail, '\n') + 1 - len(tail))
+		if bytes.IndexByte(tail, '\n') >= 0 {
+			break
+		}
+	}
+	if keep < size {
+		d.Logf("%s: dropped an unfinished last line of %d bytes", filepath.Base(f.Name()), size-keep)
+		if err := f.Truncate(keep); err != nil {
+			return fmt.Errorf("run: %w", err)
+		}
 	}
 	return nil
 }
@@ -194,6 +234,19 @@ func writeAtomic(file string, data []byte) error {
 	}
 	if err != nil {
 		os.Remove(tmp)
+		return fmt.Errorf("run: %w", err)
+	}
+	return syncFolder(filepath.Dir(file))
+}
+
+// syncFolder returns when the names in a folder are on the disk, where its file system can do that.
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
 		return fmt.Errorf("run: %w", err)
 	}
 	return nil

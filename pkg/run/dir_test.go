@@ -73,14 +73,19 @@ func wantError(t *testing.T, err error, parts ...string) {
 
 func TestAnotherIdentityIsRefused(t *testing.T) {
 	dir := t.TempDir()
-	create(t, dir, config(8)).Close()
+	create(t, dir, config(7)).Close()
+	d := create(t, dir, config(8)) // nothing was lost: the run of size 7 never began
+	if err := d.Metrics(1, 1, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	d.Close()
 	_, err := Create(dir, config(9))
 	wantError(t, err, "another run", "World.Size is 8 there and 9 here")
 	c := config(8)
-	c.Goal, c.Settings = 99, map[string]int64{"threads": 7}
-	d := create(t, dir, c)
-	if d.Config.Settings["threads"] != 2 || d.Config.Goal != 99 {
-		t.Errorf("settings %v, goal %d: want the stored threads (2) and the larger goal (99)", d.Config.Settings, d.Config.Goal)
+	c.Goal, c.Settings = 99, map[string]int64{"threads": 7, "new": 1}
+	d = create(t, dir, c)
+	if d.Config.Settings["threads"] != 2 || d.Config.Settings["new"] != 1 || d.Config.Goal != 99 {
+		t.Errorf("settings %v, goal %d: want the stored threads (2), the new setting and the larger goal (99)", d.Config.Settings, d.Config.Goal)
 	}
 }
 
@@ -199,10 +204,10 @@ func TestCheckpointGoesOnFromTheNewestWholeOne(t *testing.T) {
 	os.WriteFile(filepath.Join(dir, "checkpoint", "000000000020", "a"), nil, 0o644)
 	d = create(t, dir, config(8))
 	_, _, err := d.Load(map[string]Checkpoint{"a": a2})
-	wantError(t, err, "none of the 2 checkpoints is whole")
+	wantError(t, err, "none of its checkpoints is whole")
 	d.Close()
 
-	newer := filepath.Join(dir, "checkpoint", "000000000030", "manifest.json")
+	newer := filepath.Join(dir, "checkpoint", "000000000020", "manifest.json")
 	os.WriteFile(newer, []byte(`{"format": 99}`), 0o644)
 	d = create(t, dir, config(8))
 	_, _, err = d.Load(map[string]Checkpoint{"a": a2})

@@ -7,6 +7,7 @@
 //	checkpoint/<n>/ manifest.json with sizes and SHA-256, and one file per part; the last two are kept
 //	replay/         what a buffer holds, written once as it arrives; a checkpoint names the parts it needs
 //	log.txt         compilations, warnings, resumed-at lines
+//	lock            who holds it
 //
 // Everything is append-only or renamed into place: a crash at any byte leaves a directory that opens.
 package run
@@ -15,6 +16,8 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -109,48 +112,69 @@ type Point struct {
 // Metrics returns the curve of a metric: of training (metrics.jsonl), or else the mean over the episodes of
 // each evaluation (eval.jsonl, cell ""). An unknown name is an error that lists the known ones.
 func (r *Run) Metrics(name string) ([]Point, error) {
-	var points []Point
-	known := map[string]bool{}
-	err := eachLine(filepath.Join(r.Dir, "metrics.jsonl"), func(line []byte) error {
-		row := map[string]float64{}
-		if err := json.Unmarshal(line, &row); err != nil {
-			return err
+	curves, err := r.Curves(name)
+	return curves[name], err
+}
+
+// Curves returns the curves of several metrics, each as Metrics does, and reads the files once.
+func (r *Run) Curves(names ...string) (map[string][]Point, error) {
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	curves, known := map[string][]Point{}, map[string]bool{}
+	err := r.eachRow(func(row map[string]*float64) error {
+		at := func(key string) float64 {
+			if v := row[key]; v != nil {
+				return *v
+			}
+			return 0
 		}
 		for k := range row {
 			known[k] = true
 		}
-		if v, ok := row[name]; ok {
-			points = append(points, Point{int64(row["steps"]), int64(row["updates"]), row["seconds"], v})
+		for _, name := range names {
+			if v := row[name]; v != nil {
+				curves[name] = append(curves[name], Point{int64(at("steps")), int64(at("updates")), at("seconds"), *v})
+			}
 		}
 		return nil
 	})
-	if err != nil || len(points) > 0 {
-		return points, err
+	missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return len(curves[name]) > 0 })
+	if err != nil || len(missing) == 0 {
+		return curves, err
 	}
 	evals, err := r.Evaluations()
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range evals {
-		if e.Stream == "eval" && e.Cell == "" {
-			values := e.Values(name)
-			if len(values) > 0 {
-				points = append(points, Point{e.Steps, e.Updates, e.Seconds, mean(values)})
-			}
-			for _, k := range e.Names() {
-				known[k] = true
+		if e.Stream != "eval" || e.Cell != "" {
+			continue
+		}
+		for _, k := range e.Names() {
+			known[k] = true
+		}
+		for _, name := range missing {
+			if values := e.Values(name); len(values) > 0 {
+				curves[name] = append(curves[name], Point{e.Steps, e.Updates, e.Seconds, mean(values)})
 			}
 		}
 	}
-	if len(points) == 0 {
-		names := make([]string, 0, len(known))
-		for k := range known {
-			names = append(names, k)
+	for _, name := range missing {
+		if len(curves[name]) == 0 {
+			return nil, fmt.Errorf("run: %s has no metric %q; it has %s", r.Dir, name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		}
-		slices.Sort(names)
-		return nil, fmt.Errorf("run: %s has no metric %q; it has %s", r.Dir, name, strings.Join(names, ", "))
 	}
-	return points, nil
+	return curves, nil
+}
+
+// eachRow calls f with each line of metrics.jsonl; nil stands for null.
+func (r *Run) eachRow(f func(row map[string]*float64) error) error {
+	return eachLine(filepath.Join(r.Dir, "metrics.jsonl"), func(line []byte) error {
+		row := map[string]*float64{}
+		if err := json.Unmarshal(line, &row); err != nil {
+			return err
+		}
+		return f(row)
+	})
 }
 
 // Evaluation is one line of eval.jsonl: what one evaluation found in one cell. Arrays are per episode.
@@ -240,8 +264,10 @@ func eachLine(file string, f func([]byte) error) error {
 	r := bufio.NewReaderSize(in, 1<<16)
 	for n := 1; ; n++ {
 		line, err := r.ReadBytes('\n')
-		if err != nil {
+		if err == io.EOF {
 			return nil
+		} else if err != nil {
+			return fmt.Errorf("run: %w", err)
 		}
 		if err := f(line); err != nil {
 			return fmt.Errorf("run: %s line %d: %w", file, n, err)

@@ -1,0 +1,160 @@
+package run
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// summaryPoints is how many points of a curve a summary keeps.
+const summaryPoints = 300
+
+// Summary writes the run to the folder dst without checkpoints, replay and log, for publication: each curve
+// thinned to 300 of its points, the first and the last among them, all evaluations for tables, and no names of
+// machines or folders. Open reads a summary like a run; it cannot go on. An older summary is replaced.
+func (r *Run) Summary(dst string) error {
+	c, err := readConfig(r.Dir)
+	if err != nil {
+		return fmt.Errorf("run: no summary of %s: %w", r.Dir, err)
+	}
+	switch old, err := readConfig(dst); {
+	case err == nil && !old.Summary:
+		return fmt.Errorf("run: %s holds a run, want another folder for the summary of %s", dst, r.Dir)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	metrics, err := r.thinMetrics()
+	if err != nil {
+		return err
+	}
+	evals, err := r.thinEvaluations()
+	if err != nil {
+		return err
+	}
+	c.Summary = true
+	c.Identity = withoutFolders(c.Identity)
+	delete(c.Provenance, "host")
+	for k, v := range c.Provenance {
+		c.Provenance[k] = folders.ReplaceAllString(v, "$1")
+	}
+	head, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	if err := os.MkdirAll(dst, 0o755); err != nil {
+		return fmt.Errorf("run: cannot make the folder of a summary: %w", err)
+	}
+	for _, f := range []struct {
+		name string
+		data []byte
+	}{{"config.json", append(head, '\n')}, {"metrics.jsonl", metrics}, {"eval.jsonl", evals}} {
+		if err := writeAtomic(filepath.Join(dst, f.name), f.data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// thinMetrics returns the lines of metrics.jsonl with those values that their curves keep.
+func (r *Run) thinMetrics() ([]byte, error) {
+	points := map[string]int{}
+	count := func(row map[string]*float64) error {
+		for name, v := range row {
+			if v != nil {
+				points[name]++
+			}
+		}
+		return nil
+	}
+	if err := r.eachRow(count); err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	seen := map[string]int{}
+	err := r.eachRow(func(row map[string]*float64) error {
+		for name, v := range row {
+			if v != nil {
+				seen[name]++
+			}
+			if name != "steps" && name != "updates" && name != "seconds" && (v == nil || !kept(seen[name]-1, points[name])) {
+				delete(row, name)
+			}
+		}
+		if len(row) <= 3 && !kept(seen["steps"]-1, points["steps"]) {
+			return nil
+		}
+		return writeLine(&out, row)
+	})
+	return out.Bytes(), err
+}
+
+// thinEvaluations returns the lines of eval.jsonl that the curve of each cell keeps, and all others.
+func (r *Run) thinEvaluations() ([]byte, error) {
+	list, err := r.Evaluations()
+	if err != nil {
+		return nil, err
+	}
+	points, seen := map[string]int{}, map[string]int{}
+	for _, e := range list {
+		if e.Stream == "eval" {
+			points[e.Cell]++
+		}
+	}
+	var out bytes.Buffer
+	for _, e := range list {
+		if e.Stream == "eval" {
+			if seen[e.Cell]++; !kept(seen[e.Cell]-1, points[e.Cell]) {
+				continue
+			}
+		}
+		if err := writeLine(&out, e); err != nil {
+			return nil, err
+		}
+	}
+	return out.Bytes(), nil
+}
+
+// kept reports whether point i of n is one of the evenly spaced ones.
+func kept(i, n int) bool {
+	if n <= summaryPoints {
+		return true
+	}
+	// Point i is kept where the rounded-up grid position moves: the points ⌈k·(n−1)/(summaryPoints−1)⌉.
+	const gaps = summaryPoints - 1
+	k := i * gaps / (n - 1)
+	return (k*(n-1)+gaps-1)/gaps == i
+}
+
+func writeLine(out *bytes.Buffer, row any) error {
+	data, err := json.Marshal(row)
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	out.Write(append(data, '\n'))
+	return nil
+}
+
+// folders matches an absolute path up to its last part.
+var folders = regexp.MustCompile(`(^|[\s,=:;("])/[^\s,=:;()"]*/`)
+
+// withoutFolders leaves the last part of each path in a described value.
+func withoutFolders(v any) any {
+	switch v := v.(type) {
+	case string:
+		return folders.ReplaceAllString(v, "$1")
+	case []any:
+		for i := range v {
+			v[i] = withoutFolders(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = withoutFolders(v[k])
+		}
+	}
+	return v
+}
