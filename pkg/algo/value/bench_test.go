@@ -1,0 +1,60 @@
+package value
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/muster-marl/muster/pkg/env"
+	"github.com/muster-marl/muster/pkg/env/takeout"
+	"github.com/muster-marl/muster/pkg/policy"
+	"github.com/muster-marl/muster/pkg/rng"
+)
+
+// BenchmarkUpdate is one optimiser step on a batch of takeout Mini, V = 4: planes in, metrics out.
+func BenchmarkUpdate(b *testing.B) {
+	for _, s := range []System{IndependentDQN(TakeoutMini()), JointDQN(TakeoutMini())} {
+		for _, backend := range backends(b) {
+			b.Run(s.Name+"/"+backend, func(b *testing.B) {
+				l := build(b, s, takeout.Mini(), backend)
+				sample := filled(b, l, takeout.Mini())
+				for b.Loop() {
+					if _, err := l.Update(sample); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Microseconds())/1e3/float64(b.N), "ms/update")
+				b.ReportMetric(l.update.Seconds, "compile-s")
+			})
+		}
+	}
+}
+
+// BenchmarkAct is one greedy choice for so many environments of takeout Mini, V = 4, planes drawn.
+func BenchmarkAct(b *testing.B) {
+	for _, s := range []System{IndependentDQN(TakeoutMini()), JointDQN(TakeoutMini())} {
+		for _, backend := range backends(b) {
+			for _, envs := range []int{4, 64} {
+				b.Run(fmt.Sprintf("%s/%s/%d", s.Name, backend, envs), func(b *testing.B) {
+					w := takeout.Mini()
+					l := build(b, s, w, backend)
+					vec, err := env.NewVec(w, envs, func(n int64) rng.Key { return rng.New(2).Split("env", n) })
+					if err != nil {
+						b.Fatal(err)
+					}
+					batch, err := vec.Before()
+					if err != nil {
+						b.Fatal(err)
+					}
+					acts, steps := env.Actions{Discrete: make([]int32, envs*l.spec.Agents)}, int64(0)
+					for b.Loop() {
+						if err := l.Policy().Act(batch, policy.None{}, policy.Mode{}, rng.New(1).Split("act", steps), acts); err != nil {
+							b.Fatal(err)
+						}
+						steps++
+					}
+					b.ReportMetric(float64(envs)*float64(b.N)/b.Elapsed().Seconds(), "steps/s")
+				})
+			}
+		}
+	}
+}
