@@ -1,6 +1,9 @@
 package nn
 
 import (
+	"slices"
+	"strings"
+
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 )
@@ -63,7 +66,8 @@ func (a Adam) Step(s *model.Scope, params []*model.Variable, grads []*Node, lr, 
 	scale1, scale2 := OneMinus(power(a.Beta1)), OneMinus(power(a.Beta2))
 	for i, p := range params {
 		dims := p.Shape().Dimensions
-		m, v := State(s, "m"+model.EscapeScopeName(p.Path()), dims...), State(s, "v"+model.EscapeScopeName(p.Path()), dims...)
+		name := strings.ReplaceAll(p.Path(), "/", ":")
+		m, v := State(s, "m"+name, dims...), State(s, "v"+name, dims...)
 		m1 := Add(MulScalar(m.NodeValue(g), a.Beta1), MulScalar(grads[i], 1-a.Beta1))
 		v1 := Add(MulScalar(v.NodeValue(g), a.Beta2), MulScalar(Square(grads[i]), 1-a.Beta2))
 		m.SetNodeValue(m1)
@@ -78,7 +82,7 @@ func (a Adam) Step(s *model.Scope, params []*model.Variable, grads []*Node, lr, 
 // optimiser, so that it sees the new values.
 func Track(online, target *model.Scope, tau *Node) {
 	g := tau.Graph()
-	for v := range target.IterVariables() {
+	for _, v := range slices.SortedFunc(target.IterVariables(), byPath) {
 		v.SetTrainable(false)
 		o := target.Store().GetVariable(online.Scope() + v.Path()[len(target.Scope()):])
 		want(o != nil, "target variable %s has no online counterpart", v.Path())

@@ -53,17 +53,15 @@ func uniform(key rng.Key, bound float64, w []float32) {
 func Variable(s *model.Scope, g *Graph, name string, init Init, fan, nets int, dims ...int) *Node {
 	v := s.GetVariable(name)
 	if v == nil {
-		path, size := strings.TrimSuffix(s.Scope(), "/")+"/"+name, 1
-		for _, d := range dims {
-			size *= d
-		}
 		key := model.MustGetParam[rng.Key](s, keyParam)
+		size, path := volume(dims), strings.TrimSuffix(s.Scope(), "/")+"/"+name
 		flat := make([]float32, nets*size)
 		for i := range nets {
 			init(key.Split(path, int64(i)), fan, flat[i*size:(i+1)*size])
 		}
 		v = s.VariableWithValue(name, tensors.FromFlatDataAndDimensions(flat, append([]int{nets}, dims...)...))
 	}
+	shaped(v, append([]int{nets}, dims...))
 	return v.SetTrainable(true).NodeValue(g)
 }
 
@@ -71,13 +69,23 @@ func Variable(s *model.Scope, g *Graph, name string, init Init, fan, nets int, d
 func State(s *model.Scope, name string, dims ...int) *model.Variable {
 	v := s.GetVariable(name)
 	if v == nil {
-		size := 1
-		for _, d := range dims {
-			size *= d
-		}
-		v = s.VariableWithValue(name, tensors.FromFlatDataAndDimensions(make([]float32, size), dims...))
+		v = s.VariableWithValue(name, tensors.FromFlatDataAndDimensions(make([]float32, volume(dims)), dims...))
 	}
+	shaped(v, dims)
 	return v.SetTrainable(false)
+}
+
+func volume(dims []int) int {
+	n := 1
+	for _, d := range dims {
+		n *= d
+	}
+	return n
+}
+
+// shaped refuses a variable that was loaded or made elsewhere with other dimensions.
+func shaped(v *model.Variable, dims []int) {
+	want(slices.Equal(v.Shape().Dimensions, dims), "variable %s is there with shape %s, want %v", v.Path(), v.Shape(), dims)
 }
 
 // Params returns the trainable variables below a scope that g uses, sorted by path: the order of creation
@@ -89,9 +97,11 @@ func Params(s *model.Scope, g *Graph) []*model.Variable {
 			list = append(list, v)
 		}
 	}
-	slices.SortFunc(list, func(a, b *model.Variable) int { return strings.Compare(a.Path(), b.Path()) })
+	slices.SortFunc(list, byPath)
 	return list
 }
+
+func byPath(a, b *model.Variable) int { return strings.Compare(a.Path(), b.Path()) }
 
 // Count is the number of values of the variables below a scope, of all networks of a stack together.
 func Count(s *model.Scope) int {
