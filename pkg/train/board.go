@@ -1,6 +1,7 @@
 package train
 
 import (
+	"math"
 	"sync"
 	"time"
 
@@ -16,6 +17,8 @@ type board struct {
 	n       int
 	lastAdd time.Time
 }
+
+const preparing = "preparing" // the note before a log has any line
 
 type mark struct {
 	at    time.Time
@@ -44,7 +47,7 @@ func (e *Experiment) Progress() run.Progress {
 func (b *board) begin(dir, title string, goal int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.p = run.Progress{Dir: dir, Title: title, Goal: goal, Note: "preparing"}
+	b.p = run.Progress{Dir: dir, Title: title, Goal: goal, Note: preparing}
 	b.spent, b.n, b.lastAdd = map[string]time.Duration{}, 0, time.Time{}
 }
 
@@ -76,6 +79,9 @@ func (b *board) update(l *Loop, before float64, last bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.take(l, before)
+	if b.p.Note == preparing {
+		b.p.Note = ""
+	}
 	b.marks[b.n%len(b.marks)] = mark{now, l.Steps()}
 	b.n++
 	old := b.marks[0]
@@ -84,8 +90,16 @@ func (b *board) update(l *Loop, before float64, last bool) {
 	}
 	if dt := now.Sub(old.at).Seconds(); dt > 0 && l.Steps() > old.steps {
 		b.p.StepsPerSecond = float64(l.Steps()-old.steps) / dt
-		b.p.Left = time.Duration(float64(max(0, b.p.Goal-l.Steps())) / b.p.StepsPerSecond * 1e9)
+		b.p.Left = span(float64(max(0, b.p.Goal-l.Steps())) / b.p.StepsPerSecond)
 	}
+}
+
+// span is a duration of so many seconds, or the longest there is.
+func span(seconds float64) time.Duration {
+	if seconds > math.MaxInt64/1e9 {
+		return math.MaxInt64
+	}
+	return time.Duration(seconds * 1e9)
 }
 
 func (b *board) take(l *Loop, before float64) {

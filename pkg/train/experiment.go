@@ -7,7 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/muster-marl/muster/pkg/env"
@@ -32,9 +36,9 @@ type Experiment struct {
 	CheckpointEvery time.Duration // 0 = one minute; a negative one leaves only the last
 
 	board board
+	busy  atomic.Bool // Run is at work
 	dir   *run.Dir
 	loop  *Loop
-	name  string // of the world
 	state experimentState
 }
 
@@ -56,6 +60,7 @@ type Cell struct {
 // experimentState is what a checkpoint holds of the experiment itself.
 type experimentState struct {
 	NextLog, NextEval int64
+	LastLog           int64   // step of the last line of metrics, 0 = none
 	LastEval          int64   // step of the last evaluation, −1 = none
 	Final             bool    // true = the final evaluation has been made at LastEval
 	Seconds           float64 // acting + stepping + updating of earlier processes
@@ -65,11 +70,15 @@ type experimentState struct {
 // finished. When ctx ends it saves and returns nil; Progress tells that it has not finished. Any error is
 // one clear line, and the last checkpoint stands.
 func (e *Experiment) Run(ctx context.Context) (err error) {
+	if e.busy.Swap(true) {
+		return errors.New("train: this experiment runs already, want a value of its own for each")
+	}
+	defer e.busy.Store(false)
+	defer e.close()
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("train: %v", p)
+			err = e.panicked(p)
 		}
-		e.close()
 	}()
 	finished, err := e.open()
 	if err != nil || finished {
@@ -109,6 +118,15 @@ func (e *Experiment) Run(ctx context.Context) (err error) {
 	return nil
 }
 
+// panicked turns a panic into one line and writes its stack to the log.
+func (e *Experiment) panicked(p any) error {
+	if e.dir == nil || e.loop == nil {
+		return panicLine(p)
+	}
+	e.dir.Logf("panic: %v\n%s", p, debug.Stack())
+	return fmt.Errorf("%w (step %d; the stack is in %s)", panicLine(p), e.loop.Steps(), filepath.Join(e.dir.Path, "log.txt"))
+}
+
 // stopped saves when err only says that ctx has ended.
 func (e *Experiment) stopped(ctx context.Context, err error) error {
 	if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
@@ -118,7 +136,7 @@ func (e *Experiment) stopped(ctx context.Context, err error) error {
 	if err := e.save(); err != nil {
 		return err
 	}
-	e.dir.Logf("stopped at step %d", e.loop.Steps())
+	e.logf("stopped at step %d", e.loop.Steps())
 	return nil
 }
 
@@ -139,27 +157,27 @@ func (e *Experiment) open() (finished bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	e.name = spec.Name
-	if e.Dir == "" {
-		e.Dir = run.Path(e.Method.String(), spec.Name, e.Seed)
+	path := e.Dir
+	if path == "" {
+		path = run.Path(e.Method.String(), spec.Name, e.Seed)
 	}
 	if err := e.checkCells(spec); err != nil {
 		return false, err
 	}
 	settings := map[string]int64{"threads": int64(orElse(e.Threads, runtime.NumCPU())), "log_every": orElse(e.LogEvery, max(1, e.Steps/400))}
-	e.dir, err = run.Create(e.Dir, run.Config{
+	e.dir, err = run.Create(path, run.Config{
 		Method: e.Method.String(), World: spec.Name, Seed: e.Seed, Goal: e.Steps, Settings: settings,
 		Identity: run.Describe(map[string]any{"World": e.Env, "Method": e.Method, "Eval": e.Eval, "Seed": e.Seed}),
 	})
 	if err != nil {
 		return false, err
 	}
-	e.board.begin(e.Dir, fmt.Sprintf("%s on %s, seed %d", e.Method, spec.Name, e.Seed), e.Steps)
-	finished = e.hasFinished()
+	e.board.begin(path, fmt.Sprintf("%s on %s, seed %d", e.Method, spec.Name, e.Seed), e.Steps)
+	finished = e.hasFinished(path)
 	if err := e.build(finished); err != nil {
 		return false, err
 	}
-	e.state = experimentState{LastEval: -1}
+	e.state = experimentState{LastEval: -1, NextLog: e.dir.Config.Settings["log_every"]}
 	parts := e.parts()
 	if finished { // nothing is to be trained: the counters are enough
 		parts = map[string]run.Checkpoint{"loop": e.loop, "experiment": parts["experiment"]}
@@ -173,15 +191,15 @@ func (e *Experiment) open() (finished bool, err error) {
 		return true, nil
 	}
 	if resumed {
-		e.dir.Logf("resumed at step %d", n)
+		e.logf("resumed at step %d", n)
 	}
 	e.board.update(e.loop, e.state.Seconds, true)
 	return false, nil
 }
 
 // hasFinished looks into the newest checkpoint.
-func (e *Experiment) hasFinished() bool {
-	n, err := (&run.Run{Dir: e.Dir}).Restore(map[string]run.Checkpoint{"experiment": (*stateOf)(e)})
+func (e *Experiment) hasFinished(path string) bool {
+	n, err := (&run.Run{Dir: path}).Restore(map[string]run.Checkpoint{"experiment": (*stateOf)(e)})
 	return err == nil && n >= e.Steps && e.state.Final
 }
 
@@ -222,18 +240,19 @@ func (e *Experiment) check() error {
 
 // checkCells makes sure that the trained network fits every cell.
 func (e *Experiment) checkCells(spec env.Spec) error {
+	names := map[string]bool{"": true}
 	for i, c := range e.Eval.Cells {
 		s, err := env.Probe(c.World)
-		if err != nil {
+		switch {
+		case err != nil:
 			return fmt.Errorf("train: cell %q: %w", c.Name, err)
+		case names[c.Name]:
+			return fmt.Errorf("train: cell %d is called %q, want a name of its own", i, c.Name)
+		case s.Agents != spec.Agents || s.ObsDim != spec.ObsDim || !slices.Equal(s.Actions, spec.Actions) || !slices.Equal(s.Planes, spec.Planes):
+			return fmt.Errorf("train: cell %q has %d agents, observations of %d (images %v) and actions %v, want %d, %d (%v) and %v as in training",
+				c.Name, s.Agents, s.ObsDim, s.Planes, s.Actions, spec.Agents, spec.ObsDim, spec.Planes, spec.Actions)
 		}
-		if c.Name == "" {
-			return fmt.Errorf("train: cell %d has no name", i)
-		}
-		if s.Agents != spec.Agents || s.ObsDim != spec.ObsDim || s.Choices() != spec.Choices() {
-			return fmt.Errorf("train: cell %q has %d agents, observations of %d and %d actions, want %d, %d and %d as in training",
-				c.Name, s.Agents, s.ObsDim, s.Choices(), spec.Agents, spec.ObsDim, spec.Choices())
-		}
+		names[c.Name] = true
 	}
 	return nil
 }
@@ -258,14 +277,12 @@ func (e *Experiment) duties(ctx context.Context) error {
 		}
 	}
 	every := e.dir.Config.Settings["log_every"]
-	if steps >= e.state.NextLog || steps >= e.Steps {
-		if steps > 0 {
-			m := e.loop.Drain()
-			if err := e.dir.Metrics(steps, e.loop.Updates(), e.seconds(), m); err != nil {
-				return err
-			}
+	if (steps >= e.state.NextLog || steps >= e.Steps) && steps != e.state.LastLog {
+		m := e.loop.Drain()
+		if err := e.dir.Metrics(steps, e.loop.Updates(), e.seconds(), m); err != nil {
+			return err
 		}
-		e.state.NextLog = (steps/every + 1) * every
+		e.state.NextLog, e.state.LastLog = (steps/every+1)*every, steps
 	}
 	e.board.update(e.loop, e.state.Seconds, false)
 	return nil
@@ -292,14 +309,22 @@ func (e *Experiment) judge(ctx context.Context) error {
 func (e *Experiment) evaluate(ctx context.Context, stream string, episodes int) error {
 	start := time.Now()
 	cells := append([]Cell{{"", e.Env}}, e.Eval.Cells...)
-	lines := make([]run.Evaluation, len(cells))
+	lines, mode := make([]run.Evaluation, len(cells)), e.Eval.Mode
+	mode.Steps = e.loop.Steps()
 	for i, c := range cells {
 		line, err := eval.Run(ctx, c.World, e.loop.policy, rng.New(e.Seed), eval.Plan{
 			Stream: stream, Cell: c.Name, Number: int64(i), Episodes: episodes,
-			Envs: e.loop.pace.Envs, Workers: orElse(e.Workers, runtime.NumCPU()), Mode: e.Eval.Mode,
+			Envs: e.loop.pace.Envs, Workers: orElse(e.Workers, runtime.NumCPU()), Mode: mode,
 		})
 		if err != nil {
 			return err
+		}
+		for _, name := range line.Names() {
+			for k, x := range line.Values(name) {
+				if !finite(x) {
+					return fmt.Errorf("train: %s counts a %s of %v in episode %d of an evaluation at step %d, want a finite number", line.World, name, x, k, e.loop.Steps())
+				}
+			}
 		}
 		line.Steps, line.Updates, line.Seconds = e.loop.Steps(), e.loop.Updates(), e.seconds()
 		lines[i] = line

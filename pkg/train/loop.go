@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/muster-marl/muster/pkg/env"
@@ -28,6 +29,7 @@ type Loop struct {
 	returns []float64 // of the running episodes
 	state   loopState
 	times   times
+	ahead   int64 // of Steps, as policies see them: Estimate probes how the middle of a run explores
 }
 
 // loopState is what Save writes of the loop itself.
@@ -98,7 +100,7 @@ func (l *Loop) Iterate() error {
 		}
 	}
 	t1 := time.Now()
-	mode := policy.Mode{Explore: true, Steps: l.state.Steps}
+	mode := policy.Mode{Explore: true, Steps: l.state.Steps + l.ahead}
 	if err := l.policy.Act(before, l.memory, mode, l.key.Split("act", l.state.Steps), l.acts); err != nil {
 		return err
 	}
@@ -132,7 +134,7 @@ func (l *Loop) count(after *env.Batch) error {
 	for i := range l.returns {
 		step := after.At(i)
 		for a, r := range step.Reward {
-			if r-r != 0 {
+			if !finite(float64(r)) {
 				return fmt.Errorf("train: %s pays agent %d a reward of %v at step %d, want a finite number", l.spec.Name, a, r, l.state.Steps)
 			}
 			l.returns[i] += float64(r) / float64(l.spec.Agents)
@@ -143,6 +145,9 @@ func (l *Loop) count(after *env.Batch) error {
 		l.state.Episodes++
 		l.state.Tally.add("train_return", l.returns[i])
 		for k, name := range l.spec.Metrics {
+			if x := step.Metrics[k]; !finite(float64(x)) {
+				return fmt.Errorf("train: %s counts a %s of %v at step %d, want a finite number", l.spec.Name, name, x, l.state.Steps)
+			}
 			l.state.Tally.add("train_"+name, float64(step.Metrics[k]))
 		}
 		if step.Outcome == env.Win || step.Outcome == env.Loss || step.Outcome == env.Draw || step.Outcome == env.TimeOut {
@@ -175,7 +180,8 @@ func (l *Loop) learn() error {
 }
 
 // Drain returns the means of all that was counted since the last call: the learner's metrics, and of finished
-// episodes "train_return" (mean over agents) and the world's metrics, "train_" before their names.
+// episodes "train_return" (mean over agents) and the world's metrics, "train_" before their names. Numbers of a
+// learner that are not finite are left out.
 func (l *Loop) Drain() Metrics {
 	m := Metrics{}
 	for name, x := range l.state.Tally {
@@ -227,5 +233,9 @@ type sum struct{ Sum, N float64 }
 
 func (t tally) add(name string, x float64) {
 	s := t[name]
-	t[name] = sum{s.Sum + x, s.N + 1}
+	if s = (sum{s.Sum + x, s.N + 1}); finite(s.Sum) { // JSON, in which it is saved, knows no others
+		t[name] = s
+	}
 }
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/muster-marl/muster/pkg/env"
@@ -13,16 +14,23 @@ import (
 
 // Open returns the trained policy of a run, from its newest checkpoint that is whole. World and method must
 // be those of the run.
-func Open(dir string, w env.World, m Method) (policy.Policy, error) {
+func Open(dir string, w env.World, m Method) (p policy.Policy, err error) {
+	defer oneLine(&err)
 	r, err := run.Open(dir)
 	if err != nil {
 		return nil, err
+	}
+	if m == nil {
+		return nil, fmt.Errorf("train: no method given for %s, want that of the run, %s", dir, r.Method)
 	}
 	if r.Method != m.String() {
 		return nil, fmt.Errorf("train: %s holds a run of %s, want %s", dir, r.Method, m)
 	}
 	if w == nil {
-		return nil, fmt.Errorf("train: no world given for %s, want one such as takeout.Mini()", dir)
+		return nil, fmt.Errorf("train: no world given for %s, want that of the run, %s", dir, r.World)
+	}
+	if _, err := env.Probe(w); err != nil {
+		return nil, err
 	}
 	e, err := w.New()
 	if err != nil {
@@ -41,8 +49,9 @@ func Open(dir string, w env.World, m Method) (policy.Policy, error) {
 // Estimate is what a run would take here.
 type Estimate struct {
 	Steps, Updates int64
+	Seen           int64         // updates made while probing; 0 = Updates is an upper bound, and Time lacks theirs
 	Time           time.Duration // without evaluation
-	Memory         uint64        // bytes of this process
+	Memory         uint64        // bytes of this process now; a replay that is not full yet grows
 	PerStep        time.Duration // acting and stepping, per joint step
 	PerUpdate      time.Duration
 	Compile        time.Duration
@@ -51,13 +60,22 @@ type Estimate struct {
 
 // String says it in one line.
 func (e Estimate) String() string {
-	return fmt.Sprintf("%d steps and %d updates: about %s and %d MB here (%s a step, %s an update, %s to compile; %s)",
-		e.Steps, e.Updates, e.Time.Round(time.Second), e.Memory>>20,
-		e.PerStep.Round(time.Microsecond), e.PerUpdate.Round(10*time.Microsecond), e.Compile.Round(10*time.Millisecond), e.Backend)
+	updates := fmt.Sprintf("%d updates", e.Updates)
+	if e.Seen == 0 && e.Updates > 0 {
+		updates = fmt.Sprintf("at most %d updates (none yet in the probe, so without their time)", e.Updates)
+	}
+	line := fmt.Sprintf("%d steps and %s: about %s and %d MB here (%s a step, %s an update, %s to compile",
+		e.Steps, updates, e.Time.Round(time.Second), e.Memory>>20,
+		e.PerStep.Round(time.Microsecond), e.PerUpdate.Round(10*time.Microsecond), e.Compile.Round(10*time.Millisecond))
+	if e.Backend != "" {
+		line += "; " + e.Backend
+	}
+	return line + ")"
 }
 
 // Estimate probes the experiment for a few seconds, without a run directory, and predicts the whole.
-func (e *Experiment) Estimate() (Estimate, error) {
+func (e *Experiment) Estimate() (out Estimate, err error) {
+	defer oneLine(&err)
 	if err := e.check(); err != nil {
 		return Estimate{}, err
 	}
@@ -67,20 +85,26 @@ func (e *Experiment) Estimate() (Estimate, error) {
 		return Estimate{}, err
 	}
 	defer l.Close()
-	out := Estimate{Steps: e.Steps, Compile: time.Since(start), Backend: l.Learner.Provenance()["banner"]}
+	out = Estimate{Steps: e.Steps, Compile: time.Since(start), Backend: l.Learner.Provenance()["banner"]}
 	const probe, few = 3 * time.Second, 200
-	for start = time.Now(); time.Since(start) < probe && l.Updates() < few && l.Steps() < e.Steps; {
+	l.ahead = e.Steps / 2 // a first step that explores alone would not call the network
+	for start = time.Now(); l.Steps() < e.Steps && l.Updates() < few; {
+		if t := time.Since(start); t > 4*probe || t > probe && l.Updates() > 0 { // a warm-up gets more time
+			break
+		}
 		if err := l.Iterate(); err != nil {
 			return Estimate{}, err
 		}
 	}
+	envs, every := int64(l.pace.Envs), int64(l.pace.UpdateEvery)
+	left := (max(0, e.Steps-l.Steps()) + envs - 1) / envs * envs // environments step together
+	out.Seen = l.Updates()
+	out.Updates = out.Seen + (l.state.Debt+left)/every
 	out.PerStep = (l.times.Env + l.times.Act) / time.Duration(l.Steps())
-	out.Updates = e.Steps / int64(l.pace.UpdateEvery)
-	if n := l.Updates(); n > 0 {
-		out.PerUpdate = l.times.Update / time.Duration(n)
-		out.Updates = n + (e.Steps-l.Steps())/int64(l.pace.UpdateEvery) // what came before the first update counts not
+	if out.Seen > 0 {
+		out.PerUpdate = l.times.Update / time.Duration(out.Seen)
 	}
-	out.Time = time.Duration(out.Steps)*out.PerStep + time.Duration(out.Updates)*out.PerUpdate
+	out.Time = span(float64(out.Steps)*out.PerStep.Seconds() + float64(out.Updates)*out.PerUpdate.Seconds())
 	out.Memory = residentMemory()
 	return out, nil
 }
@@ -93,4 +117,16 @@ func residentMemory() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.Sys
+}
+
+// oneLine turns a panic of somebody's world or method into an error.
+func oneLine(err *error) {
+	if p := recover(); p != nil {
+		*err = panicLine(p)
+	}
+}
+
+func panicLine(p any) error {
+	line, _, _ := strings.Cut(fmt.Sprint(p), "\n")
+	return fmt.Errorf("train: panic: %s", line)
 }
