@@ -3,11 +3,7 @@
 package traintest
 
 import (
-	"bytes"
 	"context"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -18,21 +14,23 @@ import (
 
 // Resume trains method on w for two times half joint steps: once without a pause, and once interrupted in the
 // middle of things, before the warm-up is over and after half of the steps, and taken up by a new Experiment
-// with another number of workers. half must lie beyond the warm-up. It fails if anything saved, logged or
-// evaluated differs, times aside.
-func Resume(t *testing.T, w env.World, method train.Method, half int64) {
+// with another number of workers. half must lie beyond the warm-up, and so that a method's rarest event, such as
+// a copy of target networks, happens in both halves. It fails if anything saved, logged or evaluated differs,
+// times aside.
+func Resume(t testing.TB, w env.World, method train.Method, half int64) {
 	t.Helper()
 	whole, parts := t.TempDir(), t.TempDir()
 	play := func(dir string, until int64, workers int) run.Progress {
 		t.Helper()
 		ctx, stop := context.WithCancel(context.Background())
 		defer stop()
+		fuse := fused{World: w, left: &atomic.Int64{}, blow: stop}
+		fuse.left.Store(until)
 		e := &train.Experiment{
-			Env: fused{World: w, left: &atomic.Int64{}, blow: stop}, Method: method, Seed: 5, Steps: 2 * half, Dir: dir,
-			Eval:    train.Eval{Every: half * 2 / 3, Episodes: 2},
+			Env: fuse, Method: method, Seed: 5, Steps: 2 * half, Dir: dir,
+			Eval:    train.Eval{Every: max(1, half*2/3), Episodes: 2},
 			Workers: workers, LogEvery: max(1, half/7), CheckpointEvery: -1,
 		}
-		e.Env.(fused).left.Store(until)
 		if err := e.Run(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -52,17 +50,7 @@ func Resume(t *testing.T, w env.World, method train.Method, half int64) {
 	if got.Steps != want.Steps || got.Updates != want.Updates {
 		t.Errorf("resumed at %d steps, %d updates, want %d, %d", got.Steps, got.Updates, want.Steps, want.Updates)
 	}
-	for _, name := range []string{"learner", "environments", "memory", "replay", "loop"} {
-		a, b := checkpoint(t, whole, name), checkpoint(t, parts, name)
-		if !bytes.Equal(a, b) {
-			t.Errorf("%s: the resumed run saved other %d bytes than the uninterrupted one (%d)", name, len(b), len(a))
-		}
-	}
-	for _, name := range known(t, whole) {
-		if a, b := curve(t, whole, name), curve(t, parts, name); !samePoints(a, b) {
-			t.Errorf("metric %s differs after a resumption:\n%v\nwant\n%v", name, b, a)
-		}
-	}
+	Equal(t, parts, whole)
 }
 
 // fused is a world whose environments call blow after left steps of all of them together.
@@ -98,67 +86,4 @@ func (f *fusedEnv) Step(act env.Actions, out *env.Step) {
 type fusedObserver struct {
 	fusedEnv
 	env.Observer
-}
-
-// checkpoint reads a part of the newest checkpoint, nil if there is none of that name.
-func checkpoint(t *testing.T, dir, name string) []byte {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "checkpoint", "*", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(files) == 0 {
-		return nil
-	}
-	data, err := os.ReadFile(files[len(files)-1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
-func known(t *testing.T, dir string) []string {
-	t.Helper()
-	r, err := run.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = r.Metrics("no such metric")
-	_, list, ok := strings.Cut(err.Error(), "it has ")
-	if !ok {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, n := range strings.Split(list, ", ") {
-		if n != "seconds" {
-			names = append(names, n)
-		}
-	}
-	return names
-}
-
-// curve reads a metric of metrics.jsonl, or the means of evaluations.
-func curve(t *testing.T, dir, name string) []run.Point {
-	t.Helper()
-	r, err := run.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	points, err := r.Metrics(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return points
-}
-
-func samePoints(a, b []run.Point) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i].Steps != b[i].Steps || a[i].Updates != b[i].Updates || a[i].Value != b[i].Value {
-			return false
-		}
-	}
-	return true
 }
