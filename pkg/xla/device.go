@@ -234,10 +234,10 @@ func (d *Device) bare(s string) string {
 	return folder.ReplaceAllString(strings.ReplaceAll(s, filepath.Dir(d.plugin)+"/", ""), "")
 }
 
-// ForRows returns the device on which a small network acts on so many rows: d itself, or the Go backend
-// below SmallBatch.
-func (d *Device) ForRows(rows int) (*Device, error) {
-	if rows >= SmallBatch || d.Name() == "go" {
+// ForRows returns the device on which a network acts on so many rows: d itself, or the Go backend for fewer than
+// below of them. SmallBatch suits networks of a few dense layers, 1 those that compute much for each row.
+func (d *Device) ForRows(rows, below int) (*Device, error) {
+	if rows >= below || d.Name() == "go" {
 		return d, nil
 	}
 	small, err := Open(Go, d.threads)

@@ -186,7 +186,7 @@ func TestForRows(t *testing.T) {
 		logged := 0
 		d.Log = func(string, ...any) { logged++ }
 		for rows, want := range map[int]string{1: "go", SmallBatch - 1: "go", SmallBatch: d.Name(), 1024: d.Name()} {
-			got, err := d.ForRows(rows)
+			got, err := d.ForRows(rows, SmallBatch)
 			if err != nil || got.Name() != want || got.Threads() != d.Threads() {
 				t.Fatalf("%d rows: %v, %v, want %s", rows, got, err, want)
 			}

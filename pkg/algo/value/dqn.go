@@ -23,7 +23,7 @@ func Takeout() (Net, Training) {
 	return Net{Conv: [2]int{16, 32}, Own: [2]int{128, 64}, Trunk: 64, Joint: [2]int{256, 256}},
 		Training{
 			LR: 1e-4, Gamma: 0.95, ClipNorm: 10,
-			Batch: 32, Buffer: 100_000, Warmup: 7200, Envs: 4, UpdateEvery: 4, TargetEvery: 1800,
+			Batch: 32, Buffer: 100_000, Warmup: 7200, Envs: 4, UpdateEvery: 4, TargetEvery: 1800, SmallBatch: 1,
 			RewardScale: 1, Epsilon: Decay{1, 0.9999995, 0.1}, TimeOutEnds: true,
 		}
 }
@@ -34,7 +34,7 @@ func TakeoutMini() (Net, Training) {
 	return Net{Conv: [2]int{8, 16}, Own: [2]int{64, 32}, Trunk: 32, Joint: [2]int{128, 128}},
 		Training{
 			LR: 5e-4, Gamma: 0.95, ClipNorm: 10,
-			Batch: 32, Buffer: 20_000, Warmup: 2000, Envs: 4, UpdateEvery: 4, TargetEvery: 500,
+			Batch: 32, Buffer: 20_000, Warmup: 2000, Envs: 4, UpdateEvery: 4, TargetEvery: 500, SmallBatch: 1,
 			RewardScale: 0.1, Epsilon: Decay{1, 0.99995203, 0.1}, TimeOutEnds: true,
 		}
 }

@@ -222,7 +222,7 @@ func (a *actor) program(envs int) (*xla.Program, error) {
 	if p, ok := a.programs[envs]; ok {
 		return p, nil
 	}
-	dev, err := a.train.ForRows(envs * a.spec.Agents)
+	dev, err := a.train.ForRows(envs*a.spec.Agents, a.sys.Train.SmallBatch)
 	if err != nil {
 		return nil, err
 	}

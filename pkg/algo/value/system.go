@@ -58,6 +58,7 @@ type Training struct {
 	TargetEvery int     // updates between copies of the target network
 	RewardScale float64 // factor of rewards in the loss
 	Epsilon     Decay   // chance of a random action of each agent while exploring
+	SmallBatch  int     // rows (environments × agents) below which acting uses the pure-Go backend; see xla.SmallBatch
 	TimeOutEnds bool    // true = the clock's end is not bootstrapped, like the end of a task
 }
 
