@@ -3,6 +3,7 @@ package value
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/muster-marl/muster/pkg/env"
 	"github.com/muster-marl/muster/pkg/env/takeout"
@@ -56,5 +57,40 @@ func BenchmarkAct(b *testing.B) {
 				})
 			}
 		}
+	}
+}
+
+// BenchmarkBackends lets XLA and the pure-Go backend make updates in turn, and reports what one costs on each and
+// the ratio.
+func BenchmarkBackends(b *testing.B) {
+	list := backends(b)
+	if len(list) < 2 {
+		b.Skip("no XLA plugin")
+	}
+	for _, s := range []System{IndependentDQN(TakeoutMini()), JointDQN(TakeoutMini())} {
+		b.Run(s.Name, func(b *testing.B) {
+			var spent [2]time.Duration
+			var learners [2]*learner
+			for i, backend := range list {
+				learners[i] = build(b, s, takeout.Mini(), backend)
+			}
+			sample := filled(b, learners[0], takeout.Mini())
+			several := [2]int{1, 10} // of the fast one, so that both take about as long
+			for b.Loop() {
+				for i, l := range learners {
+					start := time.Now()
+					for range several[i] {
+						if _, err := l.Update(sample); err != nil {
+							b.Fatal(err)
+						}
+					}
+					spent[i] += time.Since(start)
+				}
+			}
+			slow, fast := spent[0].Seconds()/float64(b.N), spent[1].Seconds()/float64(b.N*several[1])
+			b.ReportMetric(1e3*slow, "go-ms/update")
+			b.ReportMetric(1e3*fast, "xla-ms/update")
+			b.ReportMetric(slow/fast, "go/xla")
+		})
 	}
 }
