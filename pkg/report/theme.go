@@ -83,11 +83,11 @@ type ticks struct{ most int }
 func (t ticks) Ticks(low, high float64) []plot.Tick {
 	step := niceStep((high - low) / float64(t.most))
 	if step <= 0 || math.IsInf(step, 0) || math.IsNaN(step) {
-		return []plot.Tick{{Value: low, Label: short(low, 0)}}
+		return []plot.Tick{{Value: low, Label: short(low, 0, low)}}
 	}
 	var list []plot.Tick
 	for i := math.Ceil(low/step - 1e-9); i*step <= high+step*1e-9; i++ {
-		list = append(list, plot.Tick{Value: i * step, Label: short(i*step, step)})
+		list = append(list, plot.Tick{Value: i * step, Label: short(i*step, step, math.Max(math.Abs(low), math.Abs(high)))})
 	}
 	return list
 }
@@ -102,8 +102,9 @@ func niceStep(x float64) float64 {
 	return 10 * power
 }
 
-// short labels a tick with an SI prefix from 10,000 on: 0, 2,500, 50k, 1.5M. step sets the decimals.
-func short(v, step float64) string {
+// short labels a tick: 0, 250, 2,500; with one SI prefix for the whole axis where that reaches 10,000: 2.5k, 10k,
+// 0.5M. step sets the decimals, most is the largest absolute value of the axis.
+func short(v, step, most float64) string {
 	if math.Abs(v) < step*1e-6 {
 		return "0"
 	}
@@ -112,7 +113,7 @@ func short(v, step float64) string {
 		size   float64
 		suffix string
 	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
-		if math.Abs(v) >= u.size && math.Abs(v) >= 1e4 {
+		if most >= u.size && most >= 1e4 {
 			unit, suffix = u.size, u.suffix
 			break
 		}

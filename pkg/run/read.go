@@ -249,7 +249,10 @@ func (r *Run) Final(cell string) (*Evaluation, error) {
 			return &list[i], nil
 		}
 	}
-	return nil, fmt.Errorf("run: %s has no final evaluation of cell %q: the run has not finished", r.Dir, cell)
+	if cell != "" {
+		return nil, fmt.Errorf("run: %s has no final evaluation of cell %q: the run has not finished, or has no such cell", r.Dir, cell)
+	}
+	return nil, fmt.Errorf("run: %s has no final evaluation: the run has not finished; run the training cell to its end", r.Dir)
 }
 
 // eachLine calls f with each complete line; a torn last line (its process was killed, or is writing) is left out.
