@@ -318,6 +318,7 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		{spec, 10, 0, 0, "replay: batches of 0 steps, want at least 1"},
 		{spec, 3, 0, 4, "replay: a buffer of 3 steps, want at least a batch (4)"},
+		{spec, 1 << 50, 0, 4, "replay: a buffer of 1125899906842624 steps of 49 bytes each, want at most 22439012811 steps (1 TB)"},
 		{spec, 10, 11, 4, "replay: a warm-up of 11 steps, want 0 to the buffer's 10"},
 		{spec, 10, -1, 4, "replay: a warm-up of -1 steps, want 0 to the buffer's 10"},
 		{large, 10, 0, 4, "replay: tape has a head of 257 choices, want at most 256"},

@@ -57,6 +57,9 @@ func NewTransitions(e env.Env, capacity, warmup, batch int) (*Transitions, error
 	}
 	t.moment = seen + (spec.Agents*spec.Choices()+7)/8
 	t.width = 2*t.moment + spec.Agents*len(spec.Actions) + 4*spec.Agents + 1
+	if most := 1 << 40 / t.width; capacity > most {
+		return nil, fmt.Errorf("replay: a buffer of %d steps of %d bytes each, want at most %d steps (1 TB)", capacity, t.width, most)
+	}
 	t.records = make([]byte, capacity*t.width)
 	t.sample = Sample{
 		Time: 1, Batch: batch,

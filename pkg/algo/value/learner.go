@@ -31,7 +31,8 @@ type learner struct {
 	update  *xla.Program
 	actor   *actor
 	updates int64
-	control [3]float32
+	ends    []float32  // [batch], 1 = do not bootstrap
+	control [3]float32 // learning rate, 1 = copy the target network, number of the update
 	metrics train.Metrics
 }
 
@@ -53,7 +54,7 @@ func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 		return nil, nil, err
 	}
 	dev.Log = setup.Log
-	l := &learner{sys: s, spec: spec, dev: dev, store: nn.NewStore(setup.Key), metrics: train.Metrics{}}
+	l := &learner{sys: s, spec: spec, dev: dev, store: nn.NewStore(setup.Key), ends: make([]float32, s.Train.Batch), metrics: train.Metrics{}}
 	b, n := s.Train.Batch, spec.Agents
 	l.update, err = xla.Compile(dev, "update", l.store, l.updateGraph,
 		xla.F32(2, b, n, spec.ObsDim), xla.Bool(2, b, n, spec.Choices()), xla.I32(1, b, n), xla.F32(1, b, n), xla.F32(1, b, 1), xla.F32(3))
@@ -132,17 +133,17 @@ func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 	if s.Time != 1 || s.Batch != t.Batch {
 		return nil, fmt.Errorf("value: %s takes samples of 1 step × %d, got %d × %d", l.sys.Name, t.Batch, s.Time, s.Batch)
 	}
-	ends := s.Terminated
+	copy(l.ends, s.Terminated)
 	if t.TimeOutEnds {
 		for i, x := range s.Truncated {
-			ends[i] = max(ends[i], x)
+			l.ends[i] = max(l.ends[i], x)
 		}
 	}
 	l.control = [3]float32{float32(t.LR), 0, float32(l.updates + 1)}
 	if (l.updates+1)%int64(t.TargetEvery) == 0 {
 		l.control[1] = 1
 	}
-	out, err := l.update.Call(s.Obs, s.Avail, s.Actions, s.Reward, ends, l.control[:])
+	out, err := l.update.Call(s.Obs, s.Avail, s.Actions, s.Reward, l.ends, l.control[:])
 	if err != nil {
 		return nil, err
 	}

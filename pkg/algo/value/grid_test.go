@@ -1,0 +1,92 @@
+package value
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/muster-marl/muster/pkg/env/takeout"
+	"github.com/muster-marl/muster/pkg/policy"
+	"github.com/muster-marl/muster/pkg/run"
+	"github.com/muster-marl/muster/pkg/stats"
+	"github.com/muster-marl/muster/pkg/train"
+)
+
+// TestTakeoutMiniGrid is check 3 of section 11 of the specification: two methods × V = 2, 3, 4 × three seeds, 400
+// episodes each. It takes twenty minutes on two cores and needs MUSTER_LONG=1. With MUSTER_RUNS the runs are kept and
+// resumed; with MUSTER_RESULTS their summaries are written below that folder.
+func TestTakeoutMiniGrid(t *testing.T) {
+	if os.Getenv("MUSTER_LONG") != "1" {
+		t.Skip("eighteen runs: needs MUSTER_LONG=1")
+	}
+	if os.Getenv("MUSTER_RUNS") == "" {
+		t.Setenv("MUSTER_RUNS", t.TempDir())
+	}
+	done := map[string]map[int]float64{} // completion in percent, mean over seeds
+	best := 1e9                          // steps per order of the best setting
+	for _, m := range []System{JointDQN(TakeoutMini()), IndependentDQN(TakeoutMini())} {
+		done[m.Name] = map[int]float64{}
+		for view := 2; view <= 4; view++ {
+			var completion, stepsPerOrder []float64
+			for seed := range uint64(3) {
+				final := trained(t, m, view, seed)
+				completion = append(completion, 100*stats.Mean(final.Values("delivered"))/stats.Mean(final.Values("generated")))
+				stepsPerOrder = append(stepsPerOrder, stats.Mean(final.Values("steps_per_order")))
+			}
+			done[m.Name][view] = stats.Mean(completion)
+			best = min(best, stats.Mean(stepsPerOrder))
+			t.Logf("%s, V = %d: completion %.1f %% (mean of %.1f), steps per order %.1f", m.Name, view, stats.Mean(completion), completion, stats.Mean(stepsPerOrder))
+			if mean := stats.Mean(completion); mean < 4*4.4 {
+				t.Errorf("%s, V = %d: %.1f %%, want at least four times the 4.4 of random couriers", m.Name, view, mean)
+			}
+		}
+	}
+	joint, own, lead := done["dqn-joint"], done["dqn-independent"], 0.0
+	for view := 2; view <= 4; view++ {
+		lead = max(lead, joint[view]-own[view])
+		if joint[view] < own[view] {
+			t.Errorf("V = %d: the joint network completes %.1f %%, less than the %.1f of independent ones", view, joint[view], own[view])
+		}
+	}
+	if lead < 5 {
+		t.Errorf("the joint network leads by %.1f points at most, want 5 at one V at least", lead)
+	}
+	for name, c := range done {
+		if c[4]-c[2] < 5 {
+			t.Errorf("%s: V = 4 is %.1f points ahead of V = 2, want at least 5", name, c[4]-c[2])
+		}
+	}
+	if best > 40 {
+		t.Errorf("the best setting takes %.1f steps per order, want at most 40", best)
+	}
+}
+
+func trained(t *testing.T, m System, view int, seed uint64) *run.Evaluation {
+	t.Helper()
+	w := takeout.Mini()
+	w.View = view
+	dir := run.Path(m.Name, fmt.Sprintf("takeout/mini-v%d", view), seed)
+	e := &train.Experiment{
+		Env: w, Method: m, Seed: seed, Steps: 80_000, Dir: dir,
+		Eval: train.Eval{Every: 8_000, Episodes: 5, Final: 20, Mode: policy.Mode{Epsilon: 0.1}},
+	}
+	if err := e.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := run.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if results := os.Getenv("MUSTER_RESULTS"); results != "" {
+		if err := r.Summary(filepath.Join(results, m.Name, fmt.Sprintf("mini-v%d", view), fmt.Sprint(seed))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	final, err := r.Final("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return final
+}
