@@ -103,6 +103,7 @@ func (d *Device) open() (err error) {
 			return err
 		}
 		d.setUp()
+		useCache(d.plugin)
 		rest = d.plugin
 		if options != "" {
 			rest += "," + options
