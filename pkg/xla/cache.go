@@ -52,15 +52,18 @@ func useCache(plugin string) {
 	if cache.plugin == plugin || !strings.Contains(filepath.Base(plugin), "cpu") {
 		return
 	}
-	path, err := cachePath()
-	if path == "" {
-		return
+	second := cache.plugin != ""
+	if !second {
+		cache.plugin = plugin // off or failed: the library will have it, and it stays as it is
 	}
-	if cache.plugin != "" {
+	path, err := cachePath()
+	switch {
+	case path == "":
+		return
+	case second:
 		note("no cache of compiled programs for a second plugin, %s", filepath.Base(plugin))
 		return
 	}
-	cache.plugin = plugin
 	if err == nil {
 		err = register(plugin, path)
 	}
