@@ -64,7 +64,7 @@ func openFolder(path string) (*cacheFolder, error) {
 	}
 	info, err := root.Stat(".")
 	if err == nil && !ownedOnly(info) {
-		err = fmt.Errorf("folder %s (MUSTER_CACHE) can be written by others (mode %v)", path, info.Mode().Perm())
+		err = fmt.Errorf("folder %s (MUSTER_CACHE) is another user's or can be written by others (mode %v)", path, info.Mode().Perm())
 	}
 	if err != nil {
 		root.Close()

@@ -3,6 +3,7 @@
 package xla
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,7 +55,7 @@ func init() {
 	}
 }
 
-// train runs a process that trains for some steps with the cache in a folder. It returns what was done
+// trained runs a process that trains for some steps with the cache in a folder. It returns what was done
 // ("compiled" or "loaded" for each device), the seconds, the bits that came out, and notes in the log.
 func trained(t *testing.T, task, folder string, settings ...string) (done []string, seconds float64, bits, notes string) {
 	t.Helper()
@@ -129,8 +130,7 @@ func TestCacheWarm(t *testing.T) {
 // in their threads.
 func TestCacheKeys(t *testing.T) {
 	needs(t, "xla:cpu")
-	folder := t.TempDir()
-	os.Chmod(folder, 0o700)
+	folder := filepath.Join(t.TempDir(), "a")
 	for _, c := range []struct {
 		task, flags, want string
 		files             int
@@ -198,29 +198,28 @@ func TestCacheSpoiledFiles(t *testing.T) {
 func TestCacheUnusable(t *testing.T) {
 	needs(t, "xla:cpu")
 	_, _, want, _ := trained(t, "cached 2", "off")
-	public, file := t.TempDir(), filepath.Join(t.TempDir(), "file")
+	public, private, file := t.TempDir(), filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "file")
 	if err := os.Chmod(public, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct{ name, task, folder, flags, note string }{
+	for _, c := range []struct{ name, task, folder, setting, note string }{
 		{"public folder", "cached 2", public, "", "can be written by others"},
 		{"no folder", "cached 2", file, "", "not a directory"},
 		{"read-only folder", "cached 2", "/proc/self/task", "", "compiled programs are not kept: "},
-		{"no serialising", "without 2", t.TempDir(), "", "it cannot serialise programs"},
-		{"dumps", "cached 2", t.TempDir(), "XLA_FLAGS=--xla_backend_optimization_level=1 --xla_dump_to=" + t.TempDir(), "asks for dumps"},
+		{"no serialising", "without 2", private, "", "it cannot serialise programs"},
+		{"dumps", "cached 2", private, "XLA_FLAGS=--xla_backend_optimization_level=1 --xla_dump_to=" + t.TempDir(), "asks for dumps"},
 		{"no home", "cached 2", "", "HOME=", "neither $XDG_CACHE_HOME nor $HOME"},
 	} {
-		os.Chmod(c.folder, os.FileMode(map[bool]int{true: 0o777, false: 0o700}[c.folder == public]))
-		done, _, bits, notes := trained(t, c.task, c.folder, c.flags, "XDG_CACHE_HOME=")
+		done, _, bits, notes := trained(t, c.task, c.folder, c.setting, "XDG_CACHE_HOME=")
 		if done[0] != "compiled" || bits != want || !strings.Contains(notes, c.note) || strings.Count(notes, "\n") != 1 {
 			t.Errorf("%s: %v, bits %s, notes %q, want compiled, %s, one line with %q", c.name, done, bits, notes, want, c.note)
 		}
-		if c.folder != file && len(c.folder) > 0 && c.name != "read-only folder" && len(files(t, c.folder)) > 0 {
-			t.Errorf("%s: files %q", c.name, files(t, c.folder))
-		}
+	}
+	if list := append(files(t, public), files(t, private)...); len(list) > 0 {
+		t.Errorf("files %q", list)
 	}
 }
 
@@ -305,18 +304,11 @@ func TestCacheFolderFiles(t *testing.T) {
 		{"of another key", write(pack(other, program), 0o600), false},
 		{"writable by others", write(whole, 0o666), false},
 		{"whole", write(whole, 0o600), true},
-		{"link", func() error {
-			return os.Rename(file, file+"2")
-		}, false},
+		{"link", func() error { return errors.Join(os.Rename(file, file+"2"), os.Symlink(key.file()+"2", file)) }, false},
 		{"folder", func() error { return os.Mkdir(file, 0o700) }, false},
 	} {
 		if err := c.make(); err != nil {
 			t.Fatal(err)
-		}
-		if c.name == "link" {
-			if err := os.Symlink(key.file()+"2", file); err != nil {
-				t.Fatal(err)
-			}
 		}
 		got, ok := f.get(key)
 		if ok != c.ok || ok && string(got) != string(program) {
@@ -379,5 +371,38 @@ func TestCacheFolderBound(t *testing.T) {
 		if _, err := os.Stat(name); (err == nil) != want {
 			t.Errorf("%s: %v", filepath.Base(name), err)
 		}
+	}
+}
+
+// TestCacheFileIdentity: a plugin that is replaced is another one, even with the same size and time.
+func TestCacheFileIdentity(t *testing.T) {
+	path, content := filepath.Join(t.TempDir(), "plugin.so"), make([]byte, 3<<20)
+	then, seen := time.Unix(1e9, 0), map[string]string{}
+	for _, c := range []struct {
+		name   string
+		change func() error
+		same   bool
+	}{
+		{"first", func() error { return os.WriteFile(path, content, 0o600) }, false},
+		{"the same", func() error { return nil }, true},
+		{"other start", func() error { content[0] = 1; return os.WriteFile(path, content, 0o600) }, false},
+		{"other end", func() error { content[len(content)-1] = 1; return os.WriteFile(path, content, 0o600) }, false},
+		{"longer", func() error { return os.WriteFile(path, append(content, 1), 0o600) }, false},
+		{"other file", func() error {
+			return errors.Join(os.WriteFile(path+"2", append(content, 1), 0o600), os.Rename(path+"2", path))
+		}, false},
+		{"other time", func() error { then = then.Add(time.Microsecond); return nil }, false},
+	} {
+		if err := errors.Join(c.change(), os.Chtimes(path, then, then)); err != nil {
+			t.Fatal(err)
+		}
+		id, err := fileIdentity(path)
+		if old, ok := seen[string(id)]; err != nil || ok != c.same {
+			t.Errorf("%s: %q, %v, seen as %q", c.name, id, err, old)
+		}
+		seen[string(id)] = c.name
+	}
+	if p, err := processor(); err != nil || len(p) < 20 {
+		t.Errorf("processor %q, %v", p, err)
 	}
 }
