@@ -21,12 +21,12 @@ import (
 
 const (
 	cacheFormat = "muster-xla-cache 1\n"
-	cacheLimit  = 512 << 20          // bytes
-	cacheSuffix = ".xla"             // of programs
-	cacheTemp   = ".tmp"             // of programs that are being written
-	abandoned   = time.Hour          // after which a temporary file is nobody's
-	headSize    = len(cacheFormat) + // then key, checksum, length
-		2*sha256.Size + 8
+	cacheLimit  = 512 << 20 // bytes
+	cacheSuffix = ".xla"    // of programs
+	cacheTemp   = ".tmp"    // of programs that are being written
+	abandoned   = time.Hour // after which a temporary file is nobody's
+
+	headSize = len(cacheFormat) + 2*sha256.Size + 8 // format, key, checksum, length
 )
 
 type cacheKey [sha256.Size]byte
