@@ -3,7 +3,7 @@
 //
 // Two backends can be open in one process: XLA for training and large batches, the pure-Go one for small
 // calls, tests, and machines without XLA. Memory allocation is tuned in a C constructor (malloc_linux.go),
-// because XLA asks for its temporary buffer anew at each call.
+// because XLA asks for its temporary buffer anew at each call. Compiled programs are kept on disk (cache.go).
 package xla
 
 import (
@@ -103,6 +103,7 @@ func (d *Device) open() (err error) {
 			return err
 		}
 		d.setUp()
+		useCache(d.plugin)
 		rest = d.plugin
 		if options != "" {
 			rest += "," + options

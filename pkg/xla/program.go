@@ -34,7 +34,8 @@ func Bool(dims ...int) Input { return Input{shapes.Make(dtypes.Bool, dims...)} }
 // programs of one store.
 type Program struct {
 	Name    string
-	Seconds float64 // that the compilation took
+	Seconds float64 // that the compilation took, or loading
+	Loaded  bool    // true: compiled earlier and loaded from the cache
 
 	exec   *model.Exec
 	inputs []*tensors.Tensor
@@ -44,7 +45,7 @@ type Program struct {
 }
 
 // Compile builds fn for inputs of fixed shapes and compiles it. What fn panics with, such as a wrong shape,
-// is returned as an error. A cache of compiled programs on disk would have its place here.
+// is returned as an error. A program that was compiled before is loaded from the cache on disk.
 func Compile(d *Device, name string, store *model.Store, fn func(s *model.Scope, in []*graph.Node) []*graph.Node, inputs ...Input) (p *Program, err error) {
 	start := time.Now()
 	var wrong error           // that fn panicked with, without the library's wrapping
@@ -74,7 +75,11 @@ func Compile(d *Device, name string, store *model.Store, fn func(s *model.Scope,
 		}
 		p.inputs, p.args = append(p.inputs, t), append(p.args, t)
 	}
-	g, err := exec.Compile(dims...)
+	var g *graph.Graph
+	p.Loaded = fromCache(func() { g, err = exec.Compile(dims...) })
+	for _, line := range cacheNotes() {
+		d.logf("%s", d.bare(line))
+	}
 	switch {
 	case wrong != nil:
 		return nil, fmt.Errorf("xla: compiling %s: %w", name, wrong)
@@ -83,7 +88,11 @@ func Compile(d *Device, name string, store *model.Store, fn func(s *model.Scope,
 	}
 	p.hash = hash(g, store, outputs)
 	p.Seconds = time.Since(start).Seconds()
-	d.logf("compiled %s for %s in %.2f s (%d nodes)", name, d.bare(d.config), p.Seconds, len(g.Nodes()))
+	done, where := "compiled", ""
+	if p.Loaded {
+		done, where = "loaded", " from the cache"
+	}
+	d.logf("%s %s for %s%s in %.2f s (%d nodes)", done, name, d.bare(d.config), where, p.Seconds, len(g.Nodes()))
 	return p, nil
 }
 

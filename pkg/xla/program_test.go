@@ -231,6 +231,10 @@ func bits(config string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return bitsOn(d)
+}
+
+func bitsOn(d *Device) (string, error) {
 	n := 64 * 64
 	w, x := make([]float32, n), make([]float32, n)
 	for i := range w {
