@@ -39,6 +39,7 @@ fi
 # GOWORK=off: a go.work in some folder above must not change what is built. Never empty GOFLAGS: "go env -w" would fill it.
 export GOWORK=off GOFLAGS=-buildvcs=false
 export GOMLX_NO_AUTO_INSTALL=1 # go-xla must not download by itself
+export MUSTER_CACHE="${MUSTER_CACHE:-$root/.cache/programs}" # compiled programs, like all else inside the repository
 simd="${GOEXPERIMENT-simd}"
 ask() { (cd "$root" && GOEXPERIMENT=$1 go env GOVERSION GOOS GOARCH CGO_ENABLED CC 2>&1); }
 if ! answer="$(ask "$simd")"; then # a Go that does not know the experiment

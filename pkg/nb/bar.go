@@ -52,7 +52,8 @@ func bar(p run.Progress, s state) frame {
 			}
 		}
 	}
-	return frame{text: text, html: strings.Join(rows, "<br>\n")}
+	// Without the frame, JupyterLab would lift the bar above its text as the last element of the output.
+	return frame{text: text, html: "<div>" + strings.Join(rows, "<br>\n") + "</div>"}
 }
 
 // count says how far it is: "179 / 3000 steps".

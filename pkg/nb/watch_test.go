@@ -147,18 +147,18 @@ func TestBar(t *testing.T) {
 	p := run.Progress{Title: "dqn on <toy>", Backend: "xla:cpu, 2 threads", Steps: 179, Goal: 3000, StepsPerSecond: 1234.5, Left: 90 * time.Minute,
 		Shares: map[string]float64{"update": 0.6, "env": 0.3, "save": 0.001, "other": 0.099}, Note: "compiling <update>"}
 	f := bar(p, running)
-	if want := `<b>dqn on &lt;toy&gt;</b> (xla:cpu, 2 threads)<br>
+	if want := `<div><b>dqn on &lt;toy&gt;</b> (xla:cpu, 2 threads)<br>
 <progress value="179" max="3000"></progress> 179 / 3000 steps, 1,234 steps/s, 1 h 30 min left<br>
 env 30 %, update 60 %, other 10 %<br>
-compiling &lt;update&gt;`; f.html != want {
+compiling &lt;update&gt;</div>`; f.html != want {
 		t.Errorf("html:\n%s\nwant:\n%s", f.html, want)
 	}
 	if f.text != "dqn on <toy>: 179 / 3000 steps" {
 		t.Errorf("text %q", f.text)
 	}
 	f = bar(p, stopped)
-	if want := `<b>dqn on &lt;toy&gt;</b> (xla:cpu, 2 threads)<br>
-<progress value="179" max="3000"></progress> 179 / 3000 steps, stopped`; f.html != want {
+	if want := `<div><b>dqn on &lt;toy&gt;</b> (xla:cpu, 2 threads)<br>
+<progress value="179" max="3000"></progress> 179 / 3000 steps, stopped</div>`; f.html != want {
 		t.Errorf("the last bar has times in it:\n%s\nwant:\n%s", f.html, want)
 	}
 	p.StepsPerSecond, p.Left, p.Goal = 0.256, 42*time.Second, 0

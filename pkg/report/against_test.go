@@ -43,7 +43,7 @@ func TestAgainstPaper(t *testing.T) {
 	wants(t, text, "Completion rate, %. Paper: a paper, Table 2. Ours: 2 seeds per setting, 2 episodes per seed and cell, 5,000 joint steps trained; ",
 		"95 % bootstrap interval of the mean over seeds (of so few it spans their range).",
 		"Difference: ours less the paper's. Its average is over restaurants.", "48.00   40.00 [30.00, 50.00]       -8.00")
-	wants(t, render(t, c, "html"), `<th colspan="3">V = 6</th>`, "<td>40.00 [30.00, 50.00]</td>")
+	wants(t, render(t, c, "html"), `<th colspan="3">V = 6</th>`, "<td>40.00\u00a0[30.00,\u00a050.00]</td>")
 	wants(t, render(t, c, "tex"), `\cmidrule(lr){2-4}\cmidrule(lr){5-7}`)
 	wants(t, render(t, c, "md"), "| V = 6: paper |")
 }

@@ -15,6 +15,7 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
 )
 
 // Chart is a figure of learning curves, made by Curves.
@@ -307,6 +308,9 @@ func (d *chartData) panel(m int) *plot.Plot {
 		l := line(g.curves[m].steps, g.curves[m].values)
 		l.LineStyle = lineOf(i)
 		p.Add(l)
+		if len(l.XYs) == 1 { // a line of one point cannot be seen
+			p.Add(&plotter.Scatter{XYs: l.XYs, GlyphStyle: draw.GlyphStyle{Color: l.Color, Radius: vg.Points(2), Shape: draw.CircleGlyph{}}})
+		}
 	}
 	if x.low < x.high/10 && x.low > 0 {
 		x.low = 0

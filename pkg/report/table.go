@@ -56,7 +56,11 @@ func (t Table) Render(w io.Writer, format string) error {
 	cells := make([][]string, len(t.Rows))
 	for i, row := range t.Rows {
 		for _, v := range row {
-			cells[i] = append(cells[i], t.show(v))
+			text := t.show(v)
+			if _, ok := v.(Estimate); ok && format == "html" {
+				text = strings.ReplaceAll(text, " ", "\u00a0") // a narrow page must not break an interval
+			}
+			cells[i] = append(cells[i], text)
 		}
 	}
 	if format == "html" {

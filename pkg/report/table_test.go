@@ -64,7 +64,7 @@ vdn|1 & 50.0 [40.0, 61.0] & 1,200 \\
 <tr><th>method</th><th>wins</th><th>episodes</th></tr>
 </thead>
 <tbody>
-<tr><td>vdn|1</td><td>50.0 [40.0, 61.0]</td><td>1,200</td></tr>
+<tr><td>vdn|1</td><td>50.0 [40.0, 61.0]</td><td>1,200</td></tr>
 <tr><td>&lt;b&gt;</td><td>–</td><td>–</td></tr>
 </tbody>
 </table>

@@ -51,6 +51,13 @@ func (b *board) begin(dir, title string, goal int64) {
 	b.spent, b.n, b.lastAdd = map[string]time.Duration{}, 0, time.Time{}
 }
 
+// resume shows where the run will go on, while it is still being prepared.
+func (b *board) resume(steps int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.p.Steps = steps
+}
+
 func (b *board) note(s string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

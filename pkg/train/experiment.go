@@ -200,6 +200,7 @@ func (e *Experiment) open() (finished bool, err error) {
 // hasFinished looks into the newest checkpoint.
 func (e *Experiment) hasFinished(path string) bool {
 	n, err := (&run.Run{Dir: path}).Restore(map[string]run.Checkpoint{"experiment": (*stateOf)(e)})
+	e.board.resume(n)
 	return err == nil && n >= e.Steps && e.state.Final
 }
 
