@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/muster-marl/muster/pkg/report"
 	"github.com/muster-marl/muster/pkg/run"
 )
 
@@ -69,7 +70,7 @@ func pace(p run.Progress) string {
 	var parts []string
 	switch v := p.StepsPerSecond; {
 	case v >= 10:
-		parts = append(parts, thousands(int64(v))+" steps/s")
+		parts = append(parts, report.Thousands(int64(v))+" steps/s")
 	case v > 0:
 		parts = append(parts, fmt.Sprintf("%.2g steps/s", v))
 	}
@@ -104,12 +105,4 @@ func shares(p run.Progress) string {
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-func thousands(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

@@ -77,7 +77,7 @@ func Watch(x Watchable, options ...Option) {
 	}
 	if early {
 		p := x.Progress()
-		fmt.Printf("stopped at %s of %s steps; run the cell again to continue\n", thousands(p.Steps), thousands(p.Goal))
+		fmt.Printf("stopped at %s of %s steps; run the cell again to continue\n", report.Thousands(p.Steps), report.Thousands(p.Goal))
 	} else if err != nil {
 		fail(err)
 	}

@@ -225,7 +225,7 @@ func between(n []int64, thing string) string {
 	if low == high {
 		return plural(int(low), thing)
 	}
-	return thousands(low) + " to " + plural(int(high), thing)
+	return Thousands(low) + " to " + plural(int(high), thing)
 }
 
 // sentence ends a phrase with a full stop, begun in upper case.

@@ -167,13 +167,12 @@ func (g *group) read(metrics []string) error {
 	}
 	for i, r := range g.runs {
 		wait.Go(func() {
+			curves, err := r.Curves(metrics...)
+			if errs[i] = err; err != nil {
+				return
+			}
 			for m, metric := range metrics {
-				points, err := r.Metrics(metric)
-				if err != nil {
-					errs[i] = err
-					return
-				}
-				g.logged[m][i] = newSeries(points)
+				g.logged[m][i] = newSeries(curves[metric])
 			}
 		})
 	}
@@ -233,7 +232,7 @@ func (d *chartData) caption() string {
 		}
 	}
 	if d.window > 1 {
-		s := fmt.Sprintf("Moving mean over %s logged points of each run", thousands(int64(d.window)))
+		s := fmt.Sprintf("Moving mean over %s logged points of each run", Thousands(int64(d.window)))
 		if faint {
 			s += "; faint: as logged"
 		}
@@ -243,7 +242,7 @@ func (d *chartData) caption() string {
 		parts = append(parts, "Where runs differ in length, over those that have a value.")
 	}
 	if d.logged > mostPoints {
-		parts = append(parts, fmt.Sprintf("At most %d of %s points drawn.", mostPoints, thousands(int64(d.logged))))
+		parts = append(parts, fmt.Sprintf("At most %d of %s points drawn.", mostPoints, Thousands(int64(d.logged))))
 	}
 	return strings.Join(parts, " ")
 }
@@ -390,7 +389,7 @@ func (d *chartData) text(w io.Writer) error {
 			if len(g.runs) > 1 {
 				fmt.Fprintf(&b, " (%s to %s, %s)", number(c.low[last]), number(c.high[last]), plural(c.seeds[last], "seed"))
 			}
-			fmt.Fprintf(&b, " at %s steps\n", thousands(int64(c.steps[last])))
+			fmt.Fprintf(&b, " at %s steps\n", Thousands(int64(c.steps[last])))
 		}
 	}
 	b.WriteString(d.caption() + "\n")

@@ -43,9 +43,9 @@ func number(v float64) string {
 	case math.IsInf(v, 0):
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	case v == math.Trunc(v) && a < 1e15:
-		return thousands(int64(v))
+		return Thousands(int64(v))
 	case a >= 999.95 && a < 1e15:
-		return thousands(int64(math.Round(v)))
+		return Thousands(int64(math.Round(v)))
 	case a < 1e-4:
 		return strconv.FormatFloat(v, 'g', 4, 64)
 	default:
@@ -54,8 +54,8 @@ func number(v float64) string {
 	}
 }
 
-// thousands writes an integer with commas: 1,234,567.
-func thousands(n int64) string {
+// Thousands writes an integer with commas: 1,234,567.
+func Thousands(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	first := 0
 	if n < 0 {
@@ -79,7 +79,7 @@ func plural(n int, thing string) string {
 	if n != 1 {
 		thing += "s"
 	}
-	return thousands(int64(n)) + " " + thing
+	return Thousands(int64(n)) + " " + thing
 }
 
 // words turns a metric's name into words: "train_return" becomes "train return".

@@ -118,9 +118,9 @@ func (t Table) show(v any) string {
 	}
 	switch r := reflect.ValueOf(v); {
 	case r.CanInt():
-		return thousands(r.Int())
+		return Thousands(r.Int())
 	case r.CanUint() && r.Uint() < 1<<63:
-		return thousands(int64(r.Uint()))
+		return Thousands(int64(r.Uint()))
 	}
 	return fmt.Sprint(v)
 }

@@ -131,7 +131,7 @@ func short(v, step, most float64) string {
 		if suffix != "" {
 			s = trimZeros(s)
 		} else if decimals == 0 {
-			s = thousands(int64(math.Round(v)))
+			s = Thousands(int64(math.Round(v)))
 		}
 	}
 	return strings.Replace(s, "-", "–", 1) + suffix // a dash as long as a minus; PDF fonts have no U+2212

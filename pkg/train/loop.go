@@ -145,23 +145,20 @@ func (l *Loop) count(after *env.Batch) error {
 		l.state.Episodes++
 		l.state.Tally.add("train_return", l.returns[i])
 		for k, name := range l.spec.Metrics {
-			if x := step.Metrics[k]; !finite(float64(x)) {
+			x := float64(step.Metrics[k])
+			if !finite(x) {
 				return fmt.Errorf("train: %s counts a %s of %v at step %d, want a finite number", l.spec.Name, name, x, l.state.Steps)
 			}
-			l.state.Tally.add("train_"+name, float64(step.Metrics[k]))
+			l.state.Tally.add("train_"+name, x)
 		}
-		if step.Outcome == env.Win || step.Outcome == env.Loss || step.Outcome == env.Draw || step.Outcome == env.TimeOut {
-			l.state.Tally.add("train_win_rate", float64(bit(step.Outcome == env.Win)))
+		switch step.Outcome {
+		case env.Win:
+			l.state.Tally.add("train_win_rate", 1)
+		case env.Loss, env.Draw, env.TimeOut:
+			l.state.Tally.add("train_win_rate", 0)
 		}
 	}
 	return nil
-}
-
-func bit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func (l *Loop) learn() error {

@@ -42,7 +42,7 @@ type Device struct {
 
 var (
 	mu   sync.Mutex
-	open = map[string]*Device{}
+	open = map[string]Device{}
 )
 
 // Config is the backend that Open("") takes: $GOMLX_BACKEND, else "xla:cpu" where a plugin is installed,
@@ -76,15 +76,15 @@ func Open(config string, threads int) (*Device, error) {
 	mu.Lock()
 	defer mu.Unlock()
 	key := fmt.Sprintf("%s/%d", config, threads)
-	if d, ok := open[key]; ok {
-		return &Device{backend: d.backend, config: d.config, plugin: d.plugin, threads: d.threads}, nil
+	if _, ok := open[key]; !ok {
+		d := Device{config: config, threads: threads}
+		if err := d.open(); err != nil {
+			return nil, err
+		}
+		open[key] = d
 	}
-	d := &Device{config: config, threads: threads}
-	if err := d.open(); err != nil {
-		return nil, err
-	}
-	open[key] = d
-	return &Device{backend: d.backend, config: d.config, plugin: d.plugin, threads: d.threads}, nil
+	d := open[key] // a copy, with a Log of its own
+	return &d, nil
 }
 
 func (d *Device) open() (err error) {
