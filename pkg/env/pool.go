@@ -24,6 +24,7 @@ type pool struct {
 	left     atomic.Int64 // slots not finished
 	closed   atomic.Bool
 	round    uint64
+	now      func() time.Time // replaced in tests
 }
 
 // portion counts the slots that nobody has taken; they are taken from the last to the first. The round in the
@@ -47,7 +48,7 @@ type helper struct {
 
 // newPool starts workers−1 helpers, but never more workers than the machine runs at once.
 func newPool(workers int) *pool {
-	p := &pool{portions: make([]portion, max(1, min(workers, runtime.GOMAXPROCS(0))))}
+	p := &pool{portions: make([]portion, max(1, min(workers, runtime.GOMAXPROCS(0)))), now: time.Now}
 	for k := 1; k < len(p.portions); k++ {
 		h := &helper{wake: make(chan struct{}, 1)}
 		p.helpers = append(p.helpers, h)
@@ -92,7 +93,7 @@ func (p *pool) do(t *task, n int) {
 	case turn < 2*tries:
 		share = !small
 	}
-	start, cost := time.Now(), &t.alone
+	start, cost := p.now(), &t.alone
 	if share {
 		cost = &t.shared
 		p.share(t, n)
@@ -100,7 +101,7 @@ func (p *pool) do(t *task, n int) {
 		t.all(n)
 	}
 	if turn != 0 && turn != tries {
-		mean(cost, float64(time.Since(start))/float64(n))
+		mean(cost, float64(p.now().Sub(start))/float64(n))
 	}
 }
 

@@ -2,6 +2,7 @@ package env
 
 import (
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -39,18 +40,21 @@ func TestPoolShares(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	p := newPool(2)
 	defer p.close()
+	var clock atomic.Int64 // nanoseconds; the machine's own would make this test depend on what else runs
+	p.now = func() time.Time { return time.Unix(0, clock.Load()) }
+	takes := func(d time.Duration) func(int) { return func(int) { clock.Add(int64(d)) } }
 	for _, c := range []struct {
 		name   string
 		work   task
 		calls  int
 		shared uint64
 	}{
-		{"nanoseconds are not even tried", task{f: func(int) {}}, 4 * tries, 0},
-		{"milliseconds are tried", task{f: func(int) { time.Sleep(10 * worthSharing) }}, 2 * tries, tries},
-		{"helpers pay", task{f: func(int) {}, calls: 2 * tries, alone: 1e6, shared: 6e5}, 1, 1},
-		{"helpers hinder", task{f: func(int) {}, calls: 2 * tries, alone: 1e6, shared: 2e6}, 1, 0},
-		{"alone is tried again", task{f: func(int) {}, calls: tryEvery, alone: 1e6, shared: 6e5}, 1, 0},
-		{"helpers are tried again", task{f: func(int) {}, calls: tryEvery + tries, alone: 1e6, shared: 2e6}, 1, 1},
+		{"nanoseconds are not even tried", task{f: takes(100)}, 4 * tries, 0},
+		{"what is worth it is tried", task{f: takes(worthSharing)}, 2 * tries, tries},
+		{"helpers pay", task{f: takes(0), calls: 2 * tries, alone: 1e6, shared: 6e5}, 1, 1},
+		{"helpers hinder", task{f: takes(0), calls: 2 * tries, alone: 1e6, shared: 2e6}, 1, 0},
+		{"alone is tried again", task{f: takes(0), calls: tryEvery, alone: 1e6, shared: 6e5}, 1, 0},
+		{"helpers are tried again", task{f: takes(0), calls: tryEvery + tries, alone: 1e6, shared: 2e6}, 1, 1},
 	} {
 		before := p.round
 		for range c.calls {

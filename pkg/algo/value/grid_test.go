@@ -3,6 +3,7 @@ package value
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,9 +15,13 @@ import (
 	"github.com/muster-marl/muster/pkg/train"
 )
 
-// TestTakeoutMiniGrid is check 3 of section 11 of the specification: two methods × V = 2, 3, 4 × three seeds, 400
-// episodes each. It takes twenty minutes on two cores and needs MUSTER_LONG=1. With MUSTER_RUNS the runs are kept and
-// resumed; with MUSTER_RESULTS their summaries are written below that folder.
+// gridEpisodes is twice the 400 of the small task: the check says to double them where its margins fail, as they do
+// (docs/systems/takeout.md has both). ε then also falls over twice the steps.
+const gridEpisodes = 800
+
+// TestTakeoutMiniGrid is check 3 of section 11 of the specification: two methods × V = 2, 3, 4 × three seeds. It takes
+// an hour on two cores and needs MUSTER_LONG=1. With MUSTER_RUNS the runs are kept and resumed; with MUSTER_RESULTS
+// their summaries are written below that folder.
 func TestTakeoutMiniGrid(t *testing.T) {
 	if os.Getenv("MUSTER_LONG") != "1" {
 		t.Skip("eighteen runs: needs MUSTER_LONG=1")
@@ -26,7 +31,7 @@ func TestTakeoutMiniGrid(t *testing.T) {
 	}
 	done := map[string]map[int]float64{} // completion in percent, mean over seeds
 	best := 1e9                          // steps per order of the best setting
-	for _, m := range []System{JointDQN(TakeoutMini()), IndependentDQN(TakeoutMini())} {
+	for _, m := range []System{JointDQN(gridPreset()), IndependentDQN(gridPreset())} {
 		done[m.Name] = map[int]float64{}
 		for view := 2; view <= 4; view++ {
 			var completion, stepsPerOrder []float64
@@ -63,14 +68,20 @@ func TestTakeoutMiniGrid(t *testing.T) {
 	}
 }
 
+func gridPreset() (Net, Training) {
+	net, t := TakeoutMini()
+	t.Epsilon.Factor = math.Pow(t.Epsilon.To, 1/(0.6*gridEpisodes*200))
+	return net, t
+}
+
 func trained(t *testing.T, m System, view int, seed uint64) *run.Evaluation {
 	t.Helper()
 	w := takeout.Mini()
 	w.View = view
 	dir := run.Path(m.Name, fmt.Sprintf("takeout/mini-v%d", view), seed)
 	e := &train.Experiment{
-		Env: w, Method: m, Seed: seed, Steps: 80_000, Dir: dir,
-		Eval: train.Eval{Every: 8_000, Episodes: 5, Final: 20, Mode: policy.Mode{Epsilon: 0.1}},
+		Env: w, Method: m, Seed: seed, Steps: gridEpisodes * 200, Dir: dir,
+		Eval: train.Eval{Every: 16_000, Episodes: 5, Final: 20, Mode: policy.Mode{Epsilon: 0.1}},
 	}
 	if err := e.Run(context.Background()); err != nil {
 		t.Fatal(err)
