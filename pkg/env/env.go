@@ -13,7 +13,7 @@ import (
 type World interface{ New() (Env, error) }
 
 // Env plays one episode at a time. It writes Obs and Avail at every call, draws only from the episode's
-// generator, and keeps neither out nor act. Optional: Observer.
+// generator, and keeps neither out nor act. Optional: Observer, Viewer.
 type Env interface {
 	Spec() Spec
 	Reset(ep Episode, out *Step)

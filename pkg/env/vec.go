@@ -90,6 +90,9 @@ func (v *Vec) Active() int {
 	return n
 }
 
+// Played returns the actions so far of the episode that slot i plays, [step·agent·head]; valid until the next Before.
+func (v *Vec) Played(i int) []int32 { return v.played[i] }
+
 // Close ends the goroutines that help to step. The Vec steps alone afterwards.
 func (v *Vec) Close() { v.pool.close() }
 

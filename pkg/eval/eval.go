@@ -4,6 +4,7 @@ package eval
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/muster-marl/muster/pkg/env"
 	"github.com/muster-marl/muster/pkg/policy"
@@ -19,6 +20,7 @@ type Plan struct {
 	Episodes int
 	Envs     int // environments stepped together
 	Workers  int // goroutines that step; results do not depend on it
+	Record   int // episodes that Evaluation.Recorded keeps, from the first
 	Mode     policy.Mode
 }
 
@@ -40,6 +42,9 @@ func Run(ctx context.Context, w env.World, p policy.Policy, key rng.Key, plan Pl
 	vec.Workers, vec.Limit = max(plan.Workers, 1), int64(plan.Episodes)
 	spec := vec.Spec()
 	result.World = spec.Name
+	if plan.Record > 0 {
+		result.Recorded = make([]run.Episode, min(plan.Record, plan.Episodes))
+	}
 	result.Returns, result.Lengths = make([]float64, plan.Episodes), make([]int, plan.Episodes)
 	for _, name := range spec.Metrics {
 		result.Metrics[name] = make([]float64, plan.Episodes)
@@ -71,8 +76,17 @@ func Run(ctx context.Context, w env.World, p policy.Policy, key rng.Key, plan Pl
 			return result, err
 		}
 		for i := range plan.Envs {
-			if e := vec.Episode(i); e >= 0 {
-				count(&result, spec, int(e), after.At(i))
+			e, s := vec.Episode(i), after.At(i)
+			if e < 0 {
+				continue
+			}
+			count(&result, spec, int(e), s)
+			if e < int64(len(result.Recorded)) && s.Over() {
+				result.Recorded[e] = run.Episode{
+					Stream: plan.Stream, Cell: plan.Cell, World: spec.Name, Number: int(e), Key: key.Split(plan.Stream, plan.Number, e),
+					Actions: slices.Collect(slices.Chunk(slices.Clone(vec.Played(i)), spec.Agents*len(spec.Actions))),
+					Return:  result.Returns[e], Outcome: s.Outcome.String(),
+				}
 			}
 		}
 	}

@@ -238,3 +238,31 @@ func TestCancelledMidway(t *testing.T) {
 		t.Errorf("after %d steps: %v, want the context's error after 5", acts, err)
 	}
 }
+
+// TestRecorded: the world plays a recorded episode again, with the same length, return and outcome.
+func TestRecorded(t *testing.T) {
+	plan := eval.Plan{Stream: "final", Cell: "shifted", Number: 2, Episodes: 9, Envs: 4, Workers: 1, Record: 5}
+	got := play(t, policy.Random(spec), plan)
+	if len(got.Recorded) != 5 {
+		t.Fatalf("%d episodes recorded, want 5", len(got.Recorded))
+	}
+	for i, e := range got.Recorded {
+		sum, length, last := 0.0, 0, env.Running
+		err := env.Play(walk{}, e.Key, e.Actions, func(t int, _ env.Env, s *env.Step) error {
+			length, last = t, s.Outcome
+			for _, r := range s.Reward {
+				sum += float64(r) / float64(spec.Agents)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Number != i || e.Stream != "final" || e.Cell != "shifted" || e.World != "walk" || length != got.Lengths[i] || sum != e.Return || sum != got.Returns[i] || last.String() != e.Outcome {
+			t.Errorf("%+v: played again it takes %d steps, returns %v and ends with %v; counted were %d and %v", e, length, sum, last, got.Lengths[i], got.Returns[i])
+		}
+	}
+	if plan.Record = 20; len(play(t, policy.Random(spec), plan).Recorded) != 9 {
+		t.Error("more recordings than episodes")
+	}
+}

@@ -5,6 +5,7 @@
 //	metrics.jsonl   one object per line: {"steps":…, "updates":…, "seconds":…, "loss":…}
 //	eval.jsonl      one Evaluation per line
 //	checkpoint/<n>/ manifest.json with sizes and SHA-256, and one file per part; the last two are kept
+//	episodes/       recorded episodes, one file for each evaluation
 //	replay/         what a buffer holds, written once as it arrives; a checkpoint names the parts it needs
 //	log.txt         compilations, warnings, resumed-at lines
 //	lock            who holds it
@@ -190,6 +191,7 @@ type Evaluation struct {
 	Returns  []float64            `json:"returns"`  // mean over agents of their undiscounted returns
 	Lengths  []int                `json:"lengths"`  // steps
 	Metrics  map[string][]float64 `json:"metrics"`  // the world's counts at the end of each episode
+	Recorded []Episode            `json:"-"`        // the first of the episodes, which lie in a folder of their own
 }
 
 // Values returns a metric per episode: "return", "length", "win_rate" (1 or 0), or what the world counts;

@@ -9,14 +9,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 )
 
 // summaryPoints is how many points of a curve a summary keeps.
 const summaryPoints = 300
 
 // Summary writes the run to the folder dst without checkpoints, replay and log, for publication: each curve
-// thinned to 300 of its points, the first and the last among them, all evaluations for tables, and no names of
-// machines or folders. Open reads a summary like a run; it cannot go on. An older summary is replaced.
+// thinned to 300 of its points, the first and the last among them, all evaluations for tables, the recorded episodes of
+// the first evaluation and of those for tables, and no names of machines or folders. Open reads a summary like a run; it cannot go on. An older summary is replaced.
 func (r *Run) Summary(dst string) error {
 	c, err := readConfig(r.Dir)
 	if err != nil {
@@ -54,6 +55,33 @@ func (r *Run) Summary(dst string) error {
 		data []byte
 	}{{"config.json", append(head, '\n')}, {"metrics.jsonl", metrics}, {"eval.jsonl", evals}} {
 		if err := writeAtomic(filepath.Join(dst, f.name), f.data); err != nil {
+			return err
+		}
+	}
+	return r.copyEpisodes(filepath.Join(dst, "episodes"))
+}
+
+// copyEpisodes copies the recordings of the first evaluation and of the final ones.
+func (r *Run) copyEpisodes(dst string) error {
+	files, err := r.recordings()
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	if err := os.RemoveAll(dst); err != nil { // of an older summary
+		return fmt.Errorf("run: %w", err)
+	}
+	if err := os.MkdirAll(dst, 0o755); err != nil {
+		return fmt.Errorf("run: cannot make the folder of a summary: %w", err)
+	}
+	for i, f := range files {
+		if i > 0 && !strings.HasPrefix(filepath.Base(f), "final-") {
+			continue
+		}
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return fmt.Errorf("run: %w", err)
+		}
+		if err := writeAtomic(filepath.Join(dst, filepath.Base(f)), data); err != nil {
 			return err
 		}
 	}

@@ -59,6 +59,11 @@ func TestSummary(t *testing.T) {
 		}
 	}
 	d.Evaluation(Evaluation{Stream: "final", Steps: lines, Episodes: 1, Returns: []float64{7}})
+	for _, e := range []Episode{{Stream: "eval"}, {Stream: "eval", Steps: 100}, {Stream: "final", Steps: lines}} {
+		if err := d.Record([]Episode{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := d.Save(lines, map[string]Checkpoint{"a": &blob{"x"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -71,8 +76,11 @@ func TestSummary(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := fmt.Sprint(entries(t, dst)); got != "[config.json eval.jsonl metrics.jsonl]" {
+	if got := fmt.Sprint(entries(t, dst)); got != "[config.json episodes eval.jsonl metrics.jsonl]" {
 		t.Errorf("the summary holds %v", got)
+	}
+	if got := fmt.Sprint(entries(t, filepath.Join(dst, "episodes"))); got != "[eval-000000000000.jsonl final-000000001234.jsonl]" {
+		t.Errorf("the summary holds the recordings %v", got)
 	}
 	list, err := All(filepath.Join(filepath.Dir(dst), "*")).List()
 	if err != nil || len(list) != 1 {

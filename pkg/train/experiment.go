@@ -47,6 +47,7 @@ type Eval struct {
 	Every    int64       // joint steps; 0 = only at the beginning and the end
 	Episodes int         // per evaluation and cell; 0 = no evaluation
 	Final    int         // episodes per cell at the end, for tables; 0 = Episodes
+	Record   int         // episodes of each evaluation and cell that are kept to be watched; 0 = the first one, −1 = none
 	Mode     policy.Mode // how to act; the zero value is greedy
 	Cells    []Cell      // further worlds of the same sizes
 }
@@ -311,11 +312,13 @@ func (e *Experiment) evaluate(ctx context.Context, stream string, episodes int) 
 	start := time.Now()
 	cells := append([]Cell{{"", e.Env}}, e.Eval.Cells...)
 	lines, mode := make([]run.Evaluation, len(cells)), e.Eval.Mode
+	var recorded []run.Episode
 	mode.Steps = e.loop.Steps()
 	for i, c := range cells {
 		line, err := eval.Run(ctx, c.World, e.loop.policy, rng.New(e.Seed), eval.Plan{
 			Stream: stream, Cell: c.Name, Number: int64(i), Episodes: episodes,
 			Envs: e.loop.pace.Envs, Workers: orElse(e.Workers, runtime.NumCPU()), Mode: mode,
+			Record: orElse(e.Eval.Record, 1),
 		})
 		if err != nil {
 			return err
@@ -328,7 +331,13 @@ func (e *Experiment) evaluate(ctx context.Context, stream string, episodes int) 
 			}
 		}
 		line.Steps, line.Updates, line.Seconds = e.loop.Steps(), e.loop.Updates(), e.seconds()
-		lines[i] = line
+		for k := range line.Recorded {
+			line.Recorded[k].Steps = line.Steps
+		}
+		lines[i], recorded = line, append(recorded, line.Recorded...)
+	}
+	if err := e.dir.Record(recorded); err != nil {
+		return err
 	}
 	for _, line := range lines {
 		if err := e.dir.Evaluation(line); err != nil {

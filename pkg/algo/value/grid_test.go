@@ -81,7 +81,7 @@ func trained(t *testing.T, m System, view int, seed uint64) *run.Evaluation {
 	dir := run.Path(m.Name, fmt.Sprintf("takeout/mini-v%d", view), seed)
 	e := &train.Experiment{
 		Env: w, Method: m, Seed: seed, Steps: gridEpisodes * 200, Dir: dir,
-		Eval: train.Eval{Every: 16_000, Episodes: 5, Final: 20, Mode: policy.Mode{Epsilon: 0.1}},
+		Eval: train.Eval{Every: 16_000, Episodes: 5, Final: 20, Record: 5, Mode: policy.Mode{Epsilon: 0.1}},
 	}
 	if err := e.Run(context.Background()); err != nil {
 		t.Fatal(err)

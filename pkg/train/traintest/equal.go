@@ -14,10 +14,10 @@ import (
 )
 
 // Equal fails if two finished run directories differ in anything but times: in the newest checkpoint, the
-// records of its replay, or any line of metrics and evaluations.
+// records of its replay, any line of metrics and evaluations, or a recorded episode.
 func Equal(t testing.TB, got, want string) {
 	t.Helper()
-	for _, name := range []string{"metrics.jsonl", "eval.jsonl"} {
+	for _, name := range append([]string{"metrics.jsonl", "eval.jsonl"}, recordings(t, got, want)...) {
 		a, b := lines(t, got, name), lines(t, want, name)
 		for i := range max(len(a), len(b)) {
 			if i >= len(a) || i >= len(b) || a[i] != b[i] {
@@ -53,6 +53,22 @@ func Equal(t testing.TB, got, want string) {
 			}
 		}
 	}
+}
+
+// recordings names the files of recorded episodes in either directory.
+func recordings(t testing.TB, dirs ...string) []string {
+	t.Helper()
+	names := map[string]bool{}
+	for _, dir := range dirs {
+		files, err := filepath.Glob(filepath.Join(dir, "episodes", "*.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			names[filepath.Join("episodes", filepath.Base(f))] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 func at(list []string, i int) string {
