@@ -90,11 +90,15 @@ func save(r report.Report, path string) error {
 type frame struct {
 	text, html string
 	png        []byte
+	density    float64 // pixels of the picture per pixel of the screen
 }
 
 // newFrame renders a report as a picture or as HTML, and as text.
 func newFrame(r report.Report) (frame, error) {
-	var f frame
+	f := frame{density: 2}
+	if d, ok := r.(interface{ Density() float64 }); ok {
+		f.density = d.Density()
+	}
 	for _, format := range []string{"png", "html", "text"} {
 		if !slices.Contains(r.Formats(), format) || format != "text" && !isNotebook() {
 			continue
@@ -115,7 +119,7 @@ func newFrame(r report.Report) (frame, error) {
 	return f, nil
 }
 
-// message is the frame as GoNB wants it. Figures are drawn at 192 dpi and shown at half their size.
+// message is the frame as GoNB wants it. Figures are drawn at 192 dpi and shown at half their size, animations at less.
 func (f frame) message(id string) *protocol.DisplayData {
 	d := &protocol.DisplayData{DisplayID: id, Data: map[protocol.MIMEType]any{protocol.MIMETextPlain: f.text}}
 	if f.html != "" {
@@ -124,7 +128,7 @@ func (f frame) message(id string) *protocol.DisplayData {
 	if f.png != nil {
 		d.Data[protocol.MIMEImagePNG] = base64.StdEncoding.EncodeToString(f.png)
 		if c, err := png.DecodeConfig(bytes.NewReader(f.png)); err == nil {
-			d.Metadata = map[string]any{"image/png": map[string]any{"width": c.Width / 2, "height": c.Height / 2}}
+			d.Metadata = map[string]any{"image/png": map[string]any{"width": int(float64(c.Width) / f.density), "height": int(float64(c.Height) / f.density)}}
 		}
 	}
 	return d

@@ -48,7 +48,7 @@ func (c Chart) fresh() Chart {
 	return c
 }
 
-// Formats lists "png", "pdf", "csv" and "text".
+// Formats lists "png", "pdf", "svg", "csv" and "text".
 func (Chart) Formats() []string { return figureFormats }
 
 // Render draws the chart, writes its numbers as "csv", or says its last values as "text".

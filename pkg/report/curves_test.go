@@ -102,7 +102,7 @@ func TestCurvesRefuse(t *testing.T) {
 	refuses(t, Curves(run.All("dqn/*"), "loss"), "png", "no runs match dqn/*")
 	store(t, "dqn", "toy/line", 0, lines("loss", 1))
 	runs := run.All("dqn/toy/line/0")
-	refuses(t, Curves(runs, "loss"), "svg", `unknown format "svg", want png, pdf, csv or text`)
+	refuses(t, Curves(runs, "loss"), "gif", `unknown format "gif", want png, pdf, svg, csv or text`)
 	refuses(t, Curves(runs, "los"), "png", `no metric "los"`, "loss")
 	refuses(t, Curves(runs), "png", "no metric to draw")
 	refuses(t, Curves(runs, "loss").Smooth(-1), "text", "-1 points")

@@ -14,6 +14,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgpdf"
+	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 // figure is a drawing of known height: a legend, the body and a caption, from top to bottom.
@@ -30,7 +31,7 @@ type entry struct {
 	line draw.LineStyle
 }
 
-var figureFormats = []string{"png", "pdf", "csv", "text"}
+var figureFormats = []string{"png", "pdf", "svg", "csv", "text"}
 
 func init() { // the same figure gives the same bytes, whenever it is written
 	day := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -39,23 +40,38 @@ func init() { // the same figure gives the same bytes, whenever it is written
 	fpdf.SetDefaultCatalogSort(true)
 }
 
-// write draws the figure as "png" or "pdf".
+// write draws the figure as "png", "pdf" or "svg".
 func (f *figure) write(w io.Writer, format string) error {
-	if format == "pdf" {
-		h := f.total()
+	h := f.total()
+	switch format {
+	case "pdf":
 		c := vgpdf.New(f.width, h)
 		f.draw(draw.New(opaque{c}), h)
 		_, err := c.WriteTo(w)
 		return err
+	case "svg":
+		c := vgsvg.New(f.width, h)
+		f.draw(draw.New(c), h)
+		_, err := c.WriteTo(w)
+		return err
 	}
+	img, err := f.pixels(dpi)
+	if err != nil {
+		return err
+	}
+	return writePNG(w, img)
+}
+
+// pixels draws the figure with so many dots per inch.
+func (f *figure) pixels(dpi int) (*image.RGBA, error) {
 	h := f.total()
 	c := vgimg.NewWith(vgimg.UseWH(f.width, h), vgimg.UseDPI(dpi))
 	f.draw(draw.New(c), h)
 	img, ok := c.Image().(*image.RGBA)
 	if !ok {
-		return fmt.Errorf("report: gonum/plot drew on a %T, want *image.RGBA", c.Image())
+		return nil, fmt.Errorf("report: gonum/plot drew on a %T, want *image.RGBA", c.Image())
 	}
-	return writePNG(w, img)
+	return img, nil
 }
 
 // opaque corrects vgpdf, which reads the colour of a translucent fill as if it were not multiplied by its alpha.

@@ -39,7 +39,7 @@ func (m Map) Mark(row, column int, label string) Map {
 // Unit returns the map with a name for what its colours count, shown beside the colour bar.
 func (m Map) Unit(name string) Map { m.unit = name; return m }
 
-// Formats lists "png", "pdf", "csv" and "text".
+// Formats lists "png", "pdf", "svg", "csv" and "text".
 func (Map) Formats() []string { return figureFormats }
 
 // Render draws the map, writes its numbers as "csv", or says its extremes as "text".
@@ -54,7 +54,7 @@ type Maps struct {
 // Beside returns one figure of several maps in rows of `columns`, all on the same colour scale.
 func Beside(columns int, maps ...Map) Maps { return Maps{columns, maps} }
 
-// Formats lists "png", "pdf", "csv" and "text".
+// Formats lists "png", "pdf", "svg", "csv" and "text".
 func (Maps) Formats() []string { return figureFormats }
 
 // Render draws the maps, writes their numbers as "csv", or says their extremes as "text".

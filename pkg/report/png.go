@@ -31,37 +31,11 @@ func writePNG(w io.Writer, img *image.RGBA) error {
 	return err
 }
 
-// paletted maps an image to its most frequent colours; a pixel of another colour
-// takes the nearest of them. Figures are drawn with few colours, so what is lost are shades of edges.
+// paletted maps an image to its most frequent colours.
 func paletted(img *image.RGBA, colours int) *image.Paletted {
 	counts := map[uint32]int{}
 	eachSpan(img, func(c uint32, from, to int) { counts[c] += to - from })
-	type shade struct {
-		colour uint32
-		count  int
-	}
-	shades := make([]shade, 0, len(counts))
-	for c, n := range counts {
-		shades = append(shades, shade{c, n})
-	}
-	slices.SortFunc(shades, func(a, b shade) int {
-		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.colour, b.colour))
-	})
-	kept := shades[:min(len(shades), colours)]
-	index := make(map[uint32]uint8, len(shades))
-	palette := make(color.Palette, len(kept))
-	for i, s := range kept {
-		palette[i], index[s.colour] = unpack(s.colour), uint8(i)
-	}
-	for _, s := range shades[len(kept):] {
-		best, least := 0, 1<<30
-		for i, k := range kept {
-			if d := distance(s.colour, k.colour); d < least {
-				best, least = i, d
-			}
-		}
-		index[s.colour] = uint8(best)
-	}
+	palette, index := frequent(counts, colours)
 	out := image.NewPaletted(img.Rect, palette)
 	eachSpan(img, func(c uint32, from, to int) {
 		n := index[c]
@@ -70,6 +44,45 @@ func paletted(img *image.RGBA, colours int) *image.Paletted {
 		}
 	})
 	return out
+}
+
+// frequent returns a palette and, for every colour, the nearest in it. The palette begins with the most frequent
+// colour and goes on with whatever costs most as long as it is missing: its count times its distance to the nearest so far. So
+// a small thing of another hue keeps it, and what is lost are shades of edges.
+func frequent(counts map[uint32]int, colours int) (color.Palette, map[uint32]uint8) {
+	type shade struct {
+		colour         uint32
+		count, nearest int // nearest of the palette
+		distance       int // to it
+	}
+	list := make([]shade, 0, len(counts))
+	for c, n := range counts {
+		list = append(list, shade{colour: c, count: n, distance: 1 << 20})
+	}
+	slices.SortFunc(list, func(a, b shade) int {
+		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.colour, b.colour))
+	})
+	var palette color.Palette
+	for len(palette) < min(len(list), colours) {
+		next, most := 0, -1
+		for i, s := range list {
+			if cost := s.count * s.distance; cost > most {
+				next, most = i, cost
+			}
+		}
+		c := list[next].colour
+		for i := range list {
+			if d := distance(list[i].colour, c); d < list[i].distance {
+				list[i].distance, list[i].nearest = d, len(palette)
+			}
+		}
+		palette = append(palette, unpack(c))
+	}
+	index := make(map[uint32]uint8, len(list))
+	for _, s := range list {
+		index[s.colour] = uint8(s.nearest)
+	}
+	return palette, index
 }
 
 // eachSpan calls f for stretches of equal pixels, numbered row by row.

@@ -3,7 +3,7 @@
 //
 // A report is a value. What is wrong with its runs waits in the value and comes out of Render, so that cells
 // compose without checks. Figures use the palette of Okabe and Ito (2008), which colour-blind readers can tell
-// apart. Missing: performance profiles, replays, SVG.
+// apart. Missing: performance profiles.
 package report
 
 import (
@@ -17,7 +17,7 @@ import (
 
 // Report is a figure or a table that can be written in some formats.
 type Report interface {
-	// Formats lists what Render can write, best first: "png", "pdf", "html", "text", "md", "csv", "tex".
+	// Formats lists what Render can write, best first: "png", "pdf", "svg", "html", "text", "md", "csv", "tex".
 	Formats() []string
 	// Render writes the report in one of its formats.
 	Render(w io.Writer, format string) error

@@ -4,7 +4,7 @@
 // restaurants and carry them to customers.
 //
 // Decided here, because the paper is silent: the restaurants' cells, the order of events within a step, how
-// contracts are made, and which planes and numbers a courier observes (docs/systems/takeout.md). Missing: drawing.
+// contracts are made, and which planes and numbers a courier observes (docs/systems/takeout.md).
 package takeout
 
 import (
