@@ -40,6 +40,14 @@ func Show(reports ...report.Report) {
 	}
 }
 
+// Must returns v, or prints err as one line and ends the program.
+func Must[T any](v T, err error) T {
+	if err != nil {
+		fail(err)
+	}
+	return v
+}
+
 // Table displays rows of cells under a header.
 func Table(caption string, header []string, rows ...[]any) {
 	Show(report.Table{Caption: caption, Header: header, Rows: rows})

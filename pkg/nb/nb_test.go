@@ -76,6 +76,7 @@ func TestShowPrintsText(t *testing.T) {
 func TestFailuresAreOneLine(t *testing.T) {
 	for name, f := range map[string]func(){
 		"Show": func() { Show(broken{}) },
+		"Must": func() { Must(0, broken{}.Render(nil, "")) },
 		"Save": func() { Save(broken{}, filepath.Join(t.TempDir(), "a.html")) },
 	} {
 		out, errs, status := said(t, f)

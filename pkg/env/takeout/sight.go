@@ -1,6 +1,11 @@
 package takeout
 
-import "github.com/muster-marl/muster/pkg/env"
+import (
+	"fmt"
+
+	"github.com/muster-marl/muster/pkg/env"
+	"github.com/muster-marl/muster/pkg/rng"
+)
 
 const (
 	planes       = 5 // other couriers, restaurants, waiting orders, own customer, outside the grid
@@ -62,10 +67,36 @@ func courierAt(snapshot []byte, a int) courier {
 	return courier{b[0], b[1], b[2], b[3], b[4]}
 }
 
-// Where returns the cell of a courier in a snapshot, for maps of visits (the paper's figure 6).
+// Where returns the cell of a courier in a snapshot.
 func (w World) Where(snapshot []byte, courier int) Cell {
 	c := courierAt(snapshot, courier)
 	return Cell{int(c.row), int(c.col)}
+}
+
+// Visits plays a recorded episode again and adds to counts [row][column] how often a courier stood on each cell (the
+// paper's figure 6); nil counts begin anew.
+func (w World) Visits(counts [][]float64, key rng.Key, actions [][]int32) ([][]float64, error) {
+	if err := w.validate(); err != nil {
+		return nil, err
+	}
+	if counts == nil {
+		counts = make([][]float64, w.Grid)
+		for i := range counts {
+			counts[i] = make([]float64, w.Grid)
+		}
+	}
+	for _, row := range counts {
+		if len(counts) != w.Grid || len(row) != w.Grid {
+			return nil, fmt.Errorf("takeout: %d × %d counts of visits, want %d × %d", len(counts), len(row), w.Grid, w.Grid)
+		}
+	}
+	return counts, env.Play(w, key, actions, func(_ int, _ env.Env, s *env.Step) error {
+		for a := range w.Agents {
+			c := w.Where(s.Snapshot, a)
+			counts[c.Row][c.Col]++
+		}
+		return nil
+	})
 }
 
 // queues are the waiting orders of each restaurant in a snapshot.

@@ -3,6 +3,7 @@ package takeout
 import (
 	"math"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/muster-marl/muster/pkg/env"
@@ -167,5 +168,37 @@ func TestSpec(t *testing.T) {
 	}
 	if name := Mini().Spec().Name; name != "takeout/mini-v4" {
 		t.Errorf("Mini is called %q", name)
+	}
+}
+
+// TestVisits counts couriers at every moment of an episode, the first among them.
+func TestVisits(t *testing.T) {
+	w := Mini()
+	p := mustNew(t, w)
+	out, r := env.NewBatch(p.spec, 1).At(0), key(9).Rand()
+	want, actions := make([]float64, w.Grid*w.Grid), [][]int32{}
+	count := func() {
+		for _, c := range p.couriers {
+			want[int(c.row)*w.Grid+int(c.col)]++
+		}
+	}
+	p.Reset(env.Episode{Rand: key(5).Rand()}, out)
+	for count(); len(actions) < 30; count() {
+		act := make([]int32, w.Agents)
+		env.RandomActions(p.spec, out.Avail, r, act)
+		p.Step(env.Actions{Discrete: act}, out)
+		actions = append(actions, act)
+	}
+	got, err := w.Visits(nil, key(5), actions)
+	if err != nil || !slices.Equal(slices.Concat(got...), want) {
+		t.Errorf("visits %v (%v), want %v", got, err, want)
+	}
+	if got, err = w.Visits(got, key(5), actions); err != nil || got[p.couriers[0].row][p.couriers[0].col] < 2 {
+		t.Errorf("a second episode gives %v (%v), want twice as many", got, err)
+	}
+	for _, wrong := range [][][]float64{{{1}}, make([][]float64, w.Grid)} {
+		if _, err := w.Visits(wrong, key(5), actions); err == nil {
+			t.Errorf("counts %v were taken", wrong)
+		}
 	}
 }
