@@ -18,7 +18,7 @@ func writeAnimation(w io.Writer, images []*image.RGBA, rate float64) error {
 		eachSpan(img, func(c uint32, from, to int) { counts[c] += to - from })
 	}
 	var b bytes.Buffer
-	for _, colours := range []int{31, 15, 12} {
+	for _, colours := range []int{31, 15, 10} {
 		palette, index := frequent(counts, colours)
 		b.Reset()
 		if err := apng.Encode(&b, animation(images, palette, index, rate)); err != nil {

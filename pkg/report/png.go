@@ -12,13 +12,13 @@ import (
 )
 
 // mostBytes of a PNG are 80 KB in base64, what one output of a notebook may hold.
-const mostBytes = 59_000
+const mostBytes = 57_000
 
 // writePNG writes an image with at most 256 colours: a third of the bytes of true colour, which a notebook keeps.
 // A figure that is still too large gets fewer.
 func writePNG(w io.Writer, img *image.RGBA) error {
 	var b bytes.Buffer
-	for _, colours := range []int{256, 64, 24} {
+	for _, colours := range []int{256, 64, 24, 12} {
 		b.Reset()
 		if err := png.Encode(&b, paletted(img, colours)); err != nil {
 			return err

@@ -19,6 +19,7 @@ import (
 type Movie struct {
 	clips []clip
 	every int     // steps between frames; 0 = as few as fit
+	until int     // last step that is shown; 0 = the end
 	rate  float64 // frames a second
 }
 
@@ -81,6 +82,9 @@ func (m Movie) Matrix(at func(t int) [][]float64) Movie {
 // Every returns the movie with a frame at each n-th step, and one at the end.
 func (m Movie) Every(n int) Movie { m.every = n; return m }
 
+// Until returns the movie of the first t steps.
+func (m Movie) Until(t int) Movie { m.until = t; return m }
+
 // Rate returns the movie at so many frames a second; 8 is the default.
 func (m Movie) Rate(frames float64) Movie { m.rate = frames; return m }
 
@@ -97,7 +101,7 @@ func Together(movies ...Movie) Movie {
 	var all Movie
 	for _, m := range movies {
 		all.clips = append(all.clips, m.clips...)
-		all.every, all.rate = max(all.every, m.every), max(all.rate, m.rate)
+		all.every, all.until, all.rate = max(all.every, m.every), max(all.until, m.until), max(all.rate, m.rate)
 	}
 	return all
 }
@@ -177,6 +181,9 @@ func (m Movie) shown(moments [][]*env.Canvas) []int {
 	last := 0
 	for _, list := range moments {
 		last = max(last, len(list)-1)
+	}
+	if m.until > 0 {
+		last = min(last, m.until)
 	}
 	every := m.every
 	if every < 1 {

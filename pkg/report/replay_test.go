@@ -65,6 +65,9 @@ func TestMovie(t *testing.T) {
 			t.Errorf("frame %d differs from the picture of its step in %.1f %% of its pixels", k, 100*far)
 		}
 	}
+	if few := frames(t, render(t, m.Until(20).Every(3), "png")); len(few) != 8 { // 0, 3, …, 18 and 20
+		t.Errorf("%d frames of the first 20 steps at every third, want 8", len(few))
+	}
 	if far := difference(list[0], list[25]); far < 0.005 {
 		t.Errorf("frames 0 and 25 differ in %.2f %% of their pixels: nothing moves", 100*far)
 	}
