@@ -12,7 +12,7 @@ import (
 // config.json. New checks them, so a wrong value surfaces where the experiment starts.
 type World interface{ New() (Env, error) }
 
-// Env plays one episode at a time. It writes Obs and Avail at every call, draws only from the episode's
+// Env plays one episode at a time. It writes all that its Spec names at every call, draws only from the episode's
 // generator, and keeps neither out nor act. Optional: Observer, Viewer.
 type Env interface {
 	Spec() Spec
@@ -30,14 +30,18 @@ type Observer interface {
 
 // Spec gives the sizes of an environment; it never changes. Zero means "there is none".
 type Spec struct {
-	Name     string   // "takeout/mini"
-	Agents   int      // agents acting at every step
-	Actions  []int    // choices of each discrete head; nearly always one head
-	ObsDim   int      // numbers that one agent observes, images included
-	Planes   [][3]int // images that an observation begins with: planes × rows × columns; the rest is a vector
-	Snapshot int      // bytes of a compact observation of all agents, for an Observer
-	MaxSteps int      // steps after which an episode has ended; 0 = no bound
-	Metrics  []string // what the world counts: "delivered_3", "crashes"
+	Name      string   // "takeout/mini"
+	Agents    int      // slots of agents; all act at every step, who is absent or dead has one choice
+	Entities  int      // slots of entities: the agents are the first, then whatever else there is to see
+	Actions   []int    // choices of each discrete head; nearly always one head
+	ObsDim    int      // numbers that one agent observes, images included
+	StateDim  int      // numbers of the global state
+	EntityDim int      // numbers that describe one entity
+	Planes    [][3]int // images that an observation begins with: planes × rows × columns; the rest is a vector
+	Roles     int      // roles that Step.Role tells apart: 1 to Roles
+	Snapshot  int      // bytes of a compact observation of all agents, for an Observer
+	MaxSteps  int      // steps after which an episode has ended; 0 = no bound
+	Metrics   []string // what the world counts: "delivered_3", "crashes"
 }
 
 // Choices is the number of entries of one agent's Avail: the sum of Actions.
@@ -71,6 +75,14 @@ func (s Spec) Validate() error {
 		return fmt.Errorf("env: %s has observations of size %d, want at least 1", s.Name, s.ObsDim)
 	case s.PlaneDim() > s.ObsDim:
 		return fmt.Errorf("env: %s has images of %d values in observations of %d", s.Name, s.PlaneDim(), s.ObsDim)
+	case s.Entities != 0 && s.Entities < s.Agents:
+		return fmt.Errorf("env: %s has %d entities, want 0 (none) or at least its %d agents, who are the first", s.Name, s.Entities, s.Agents)
+	case (s.Entities == 0) != (s.EntityDim == 0) || s.EntityDim < 0:
+		return fmt.Errorf("env: %s has %d entities of %d values, want both or neither", s.Name, s.Entities, s.EntityDim)
+	case s.StateDim < 0:
+		return fmt.Errorf("env: %s has a state of size %d, want 0 (none) or more", s.Name, s.StateDim)
+	case s.Roles < 0 || s.Roles > 255 || s.Roles > 0 && s.Entities == 0:
+		return fmt.Errorf("env: %s has %d roles for %d entities, want 0 to 255, and none without entities", s.Name, s.Roles, s.Entities)
 	case s.MaxSteps < 0:
 		return fmt.Errorf("env: %s has at most %d steps, want 0 (no bound) or more", s.Name, s.MaxSteps)
 	case s.Snapshot < 0:
@@ -107,11 +119,18 @@ func (o Outcome) String() string {
 var outcomes = [...]string{"running", "win", "loss", "draw", "time_out", "ended"}
 
 // Step is one moment of one environment: views into a Batch, filled in place, never kept. Vec clears Reward
-// and the scalars before every call; all else keeps what was written last.
+// and the scalars before every call; all else keeps what was written last, so a world writes it at every call.
+// Entities, Hidden, Present and Alive exist where Spec.Entities is not zero, Role where Spec.Roles is not.
 type Step struct {
 	Obs        []float32 // [agent][obs]; of an Observer only the vector behind the images, until Batch.Observe
+	State      []float32 // [state]
+	Entities   []float32 // [entity][feature]; a hidden entity is not blanked here: Hidden does that
 	Snapshot   []byte    // from which Observe can write Obs again
+	Hidden     []bool    // [agent][entity], true = this agent does not see that entity; nobody sees an empty slot
 	Avail      []bool    // [agent][sum of Actions], true = may be chosen; an agent without a choice has exactly one
+	Present    []bool    // [entity], false = an empty slot; constant within an episode
+	Alive      []bool    // [agent], false = dead or absent
+	Role       []uint8   // [entity], 1 to Spec.Roles, 0 = none
 	Reward     []float32 // [agent]; a team reward is repeated
 	Metrics    []float32 // totals of this episode so far, in the order of Spec.Metrics
 	Terminated bool      // true = the task is over: do not bootstrap
@@ -127,13 +146,22 @@ func (s *Step) clear() {
 	s.Terminated, s.Truncated, s.Outcome = false, false, Running
 }
 
-// blank makes s the moment of an idle slot: zeros, and only the first choice of each head is available.
+// blank makes s the moment of an idle slot: zeros, nobody present, nothing seen, and only the first choice of
+// each head is available.
 func (s *Step) blank(spec Spec) {
 	s.clear()
 	clear(s.Obs)
+	clear(s.State)
+	clear(s.Entities)
 	clear(s.Snapshot)
 	clear(s.Metrics)
 	clear(s.Avail)
+	clear(s.Present)
+	clear(s.Alive)
+	clear(s.Role)
+	for i := range s.Hidden {
+		s.Hidden[i] = true
+	}
 	for avail := s.Avail; len(avail) > 0; {
 		for _, n := range spec.Actions {
 			avail[0], avail = true, avail[n:]

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"sync"
 )
 
@@ -54,18 +53,18 @@ func Probe(w World) (spec Spec, err error) {
 // poison fills out with what no environment may leave there.
 func poison(out *Step) {
 	nan := float32(math.NaN())
-	for i := range out.Obs {
-		out.Obs[i] = nan
-	}
-	for i := range out.Metrics {
-		out.Metrics[i] = nan
+	for _, values := range [][]float32{out.Obs, out.State, out.Entities, out.Metrics} {
+		for i := range values {
+			values[i] = nan
+		}
 	}
 	clear(out.Avail)
 	out.clear()
 }
 
-// Check returns an error naming the first value of a moment that cannot be: observations, rewards or metrics
-// that are not finite, an agent without an available action, an outcome without an end.
+// Check returns an error naming the first value of a moment that cannot be: numbers that are not finite, an
+// agent without an available action or, if it is dead, with several, an outcome without an end, an entity in
+// an empty slot that somebody sees, an agent that does not see itself, a role that does not exist.
 func (s *Step) Check(spec Spec) error {
 	for i, x := range s.Obs {
 		if !finite(x) {
@@ -73,11 +72,28 @@ func (s *Step) Check(spec Spec) error {
 				spec.Name, i%spec.ObsDim, i/spec.ObsDim, x, spec.ObsDim)
 		}
 	}
+	for i, x := range s.State {
+		if !finite(x) {
+			return fmt.Errorf("env: %s leaves value %d of the state unwritten or not finite (%v); the spec has %d", spec.Name, i, x, spec.StateDim)
+		}
+	}
+	if err := s.checkEntities(spec); err != nil {
+		return err
+	}
 	avail := s.Avail
 	for a := range spec.Agents {
 		for head, n := range spec.Actions {
-			if !slices.Contains(avail[:n], true) {
+			free := 0
+			for _, ok := range avail[:n] {
+				if ok {
+					free++
+				}
+			}
+			if free == 0 {
 				return fmt.Errorf("env: %s leaves agent %d without an available action in head %d, want at least 1 of %d", spec.Name, a, head, n)
+			}
+			if free > 1 && s.Alive != nil && !s.Alive[a] {
+				return fmt.Errorf("env: %s offers agent %d, who is dead or absent, %d actions in head %d, want exactly 1", spec.Name, a, free, head)
 			}
 			avail = avail[n:]
 		}
@@ -92,6 +108,35 @@ func (s *Step) Check(spec Spec) error {
 	}
 	if s.Over() != (s.Outcome != Running) {
 		return fmt.Errorf("env: %s has outcome %q where terminated is %v and truncated %v", spec.Name, s.Outcome, s.Terminated, s.Truncated)
+	}
+	return nil
+}
+
+func (s *Step) checkEntities(spec Spec) error {
+	for i, x := range s.Entities {
+		if !finite(x) {
+			return fmt.Errorf("env: %s leaves value %d of entity %d unwritten or not finite (%v); the spec has %d values",
+				spec.Name, i%spec.EntityDim, i/spec.EntityDim, x, spec.EntityDim)
+		}
+	}
+	for a, alive := range s.Alive {
+		hidden := s.Hidden[a*spec.Entities : (a+1)*spec.Entities]
+		if alive && !s.Present[a] {
+			return fmt.Errorf("env: %s has an agent %d that is alive in an empty slot", spec.Name, a)
+		}
+		if alive && hidden[a] {
+			return fmt.Errorf("env: %s hides agent %d, who is alive, from itself (Hidden: true = does not see)", spec.Name, a)
+		}
+		for j, ok := range s.Present {
+			if !ok && !hidden[j] {
+				return fmt.Errorf("env: %s shows agent %d the empty slot of entity %d (Hidden: true = does not see)", spec.Name, a, j)
+			}
+		}
+	}
+	for j, r := range s.Role {
+		if int(r) > spec.Roles || r > 0 && !s.Present[j] {
+			return fmt.Errorf("env: %s gives entity %d (present: %v) role %d, want at most %d, and 0 in an empty slot", spec.Name, j, s.Present[j], r, spec.Roles)
+		}
 	}
 	return nil
 }

@@ -32,6 +32,11 @@ func TestProbe(t *testing.T) {
 		{"images", change(func(s *Spec) { s.Planes = [][3]int{{1, 1, 2}, {1, 1, 1}} }), "images of 3 values in observations of 2"},
 		{"steps", change(func(s *Spec) { s.MaxSteps = -1 }), "at most -1 steps"},
 		{"snapshot", change(func(s *Spec) { s.Snapshot = -1 }), "snapshots of -1 bytes"},
+		{"state", change(func(s *Spec) { s.StateDim = -1 }), "a state of size -1"},
+		{"fewer entities than agents", change(func(s *Spec) { s.Agents, s.Entities, s.EntityDim = 3, 2, 1 }), "2 entities, want 0 (none) or at least its 3 agents"},
+		{"entities without values", change(func(s *Spec) { s.Entities = 1 }), "1 entities of 0 values"},
+		{"values without entities", change(func(s *Spec) { s.EntityDim = 1 }), "0 entities of 1 values"},
+		{"roles without entities", change(func(s *Spec) { s.Roles = 1 }), "1 roles for 0 entities"},
 		{"no observer", change(func(s *Spec) { s.Snapshot = 4 }), "snapshots of 4 bytes, but Observe is implemented: false"},
 		{"no snapshot", painter{}, "snapshots of 0 bytes, but Observe is implemented: true"},
 		{"reward", write(func(_ *clockEnv, out *Step) { out.Reward[0] = float32(math.Inf(1)) }), "a reward of +Inf"},
@@ -46,6 +51,34 @@ func TestProbe(t *testing.T) {
 	}
 	if s, err := Probe(clock{}); err != nil || s.Name != "test/clock" || s.Choices() != 2 || s.PlaneDim() != 0 {
 		t.Errorf("a good world gives %+v, %v", s, err)
+	}
+}
+
+// TestBatchHoldsWhatTheSpecHas: a small world pays for nothing else, and an idle slot shows nobody.
+func TestBatchHoldsWhatTheSpecHas(t *testing.T) {
+	s := clock{}.mustSpec()
+	b := NewBatch(s, 2)
+	if b.State != nil || b.Entities != nil || b.Hidden != nil || b.Present != nil || b.Alive != nil || b.Role != nil || b.At(1).Hidden != nil {
+		t.Errorf("a world without entities has %+v", *b)
+	}
+	s.Agents, s.StateDim, s.Entities, s.EntityDim, s.Roles = 2, 5, 3, 4, 1
+	b = NewBatch(s, 2)
+	for what, c := range map[string][2]int{
+		"state": {len(b.At(1).State), 5}, "entities": {len(b.At(1).Entities), 12}, "hidden": {len(b.At(1).Hidden), 6},
+		"present": {len(b.At(1).Present), 3}, "alive": {len(b.At(1).Alive), 2}, "role": {len(b.At(1).Role), 3},
+	} {
+		if c[0] != c[1] {
+			t.Errorf("%s has %d values for one environment, want %d", what, c[0], c[1])
+		}
+	}
+	out := b.At(1)
+	out.State[4], out.Entities[11], out.Present[2], out.Alive[1], out.Role[2] = 1, 1, true, true, 1
+	out.blank(s)
+	if err := out.Check(s); err != nil {
+		t.Error(err)
+	}
+	if out.State[4] != 0 || out.Entities[11] != 0 || out.Present[2] || out.Alive[1] || out.Role[2] != 0 || !out.Hidden[5] || b.At(0).Hidden[0] {
+		t.Errorf("an idle slot shows %+v", *out)
 	}
 }
 

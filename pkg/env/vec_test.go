@@ -38,6 +38,8 @@ func (e *clockEnv) Spec() Spec {
 	return s
 }
 
+func (c clock) mustSpec() Spec { return (&clockEnv{clock: c}).Spec() }
+
 func (e *clockEnv) Reset(ep Episode, out *Step) {
 	e.draw, e.t = ep.Rand.Uint64(), 0
 	e.show(out)

@@ -93,17 +93,20 @@ func (p *player) spoil() {
 		return
 	}
 	junk := math.Float32frombits(0x7fc00000 + uint32(p.poison)) // NaN
-	for i := range s.Obs {
-		s.Obs[i] = junk
+	for _, part := range [][]float32{s.Obs, s.State, s.Entities, s.Metrics} {
+		for i := range part {
+			part[i] = junk
+		}
 	}
-	for i := range s.Metrics {
-		s.Metrics[i] = junk
+	for _, part := range [][]byte{s.Snapshot, s.Role} {
+		for i := range part {
+			part[i] = p.poison
+		}
 	}
-	for i := range s.Snapshot {
-		s.Snapshot[i] = p.poison
-	}
-	for i := range s.Avail {
-		s.Avail[i] = p.poison%2 == 0
+	for _, part := range [][]bool{s.Avail, s.Hidden, s.Present, s.Alive} {
+		for i := range part {
+			part[i] = p.poison%2 == 0
+		}
 	}
 }
 
@@ -146,12 +149,17 @@ func (h *trace) moment(spec env.Spec, s *env.Step, drawn bool) {
 	for a := range spec.Agents {
 		h.floats(s.Obs[a*spec.ObsDim+skip : (a+1)*spec.ObsDim])
 	}
-	h.floats(s.Reward)
-	h.floats(s.Metrics)
-	for _, x := range s.Snapshot {
-		h.add(uint64(x))
+	for _, part := range [][]float32{s.State, s.Entities, s.Reward, s.Metrics} {
+		h.floats(part)
 	}
-	h.bools(s.Avail...)
+	for _, part := range [][]byte{s.Snapshot, s.Role} {
+		for _, x := range part {
+			h.add(uint64(x))
+		}
+	}
+	for _, part := range [][]bool{s.Avail, s.Hidden, s.Present, s.Alive} {
+		h.bools(part...)
+	}
 	h.bools(s.Terminated, s.Truncated)
 	h.add(uint64(s.Outcome))
 }
@@ -186,7 +194,10 @@ func differ(a, b *env.Step) error {
 	for _, c := range []struct {
 		part string
 		a, b []float32
-	}{{"observation", a.Obs, b.Obs}, {"reward", a.Reward, b.Reward}, {"metric", a.Metrics, b.Metrics}} {
+	}{
+		{"observation", a.Obs, b.Obs}, {"state", a.State, b.State}, {"value of entities", a.Entities, b.Entities},
+		{"reward", a.Reward, b.Reward}, {"metric", a.Metrics, b.Metrics},
+	} {
 		for i := range c.a {
 			if math.Float32bits(c.a[i]) != math.Float32bits(c.b[i]) {
 				return fmt.Errorf("%s %d is %v and %v", c.part, i, c.a[i], c.b[i])
@@ -196,10 +207,18 @@ func differ(a, b *env.Step) error {
 	if !bytes.Equal(a.Snapshot, b.Snapshot) {
 		return fmt.Errorf("snapshots are %v and %v", a.Snapshot, b.Snapshot)
 	}
-	for i := range a.Avail {
-		if a.Avail[i] != b.Avail[i] {
-			return fmt.Errorf("availability %d is %v and %v", i, a.Avail[i], b.Avail[i])
+	for _, c := range []struct {
+		part string
+		a, b []bool
+	}{{"availability", a.Avail, b.Avail}, {"hidden", a.Hidden, b.Hidden}, {"present", a.Present, b.Present}, {"alive", a.Alive, b.Alive}} {
+		for i := range c.a {
+			if c.a[i] != c.b[i] {
+				return fmt.Errorf("%s %d is %v and %v", c.part, i, c.a[i], c.b[i])
+			}
 		}
+	}
+	if !bytes.Equal(a.Role, b.Role) {
+		return fmt.Errorf("roles are %v and %v", a.Role, b.Role)
 	}
 	if a.Terminated != b.Terminated || a.Truncated != b.Truncated || a.Outcome != b.Outcome {
 		return fmt.Errorf("ends are %v, %v, %v and %v, %v, %v", a.Terminated, a.Truncated, a.Outcome, b.Terminated, b.Truncated, b.Outcome)
@@ -231,7 +250,7 @@ func moments(w env.World) error {
 	if err != nil {
 		return err
 	}
-	p.poison = 1 // NaN, and nothing available
+	p.poison = 1 // NaN, nothing available, nobody present
 	for e := range int64(episodes) {
 		err := p.play(e, func(t int) error {
 			p.draw()

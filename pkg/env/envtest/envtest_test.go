@@ -97,6 +97,28 @@ func (e *walkers) Observe(snapshot []byte, obs []float32) {
 	}
 }
 
+// crowd is line with a state and three entities: the walkers and an empty slot. Walker 1 is dead from step 10 on.
+func crowd(change func(e *walkers, out *env.Step)) line {
+	return line{
+		spec: func(s *env.Spec, _ int) { s.StateDim, s.Entities, s.EntityDim, s.Roles = 1, 3, 1, 2 },
+		show: func(e *walkers, out *env.Step) {
+			dead := e.t >= 10
+			out.State[0] = float32(e.t)
+			copy(out.Entities, []float32{float32(e.at[0]), float32(e.at[1]), 0})
+			copy(out.Hidden, []bool{false, dead, true, dead, dead, true})
+			copy(out.Present, []bool{true, true, false})
+			copy(out.Alive, []bool{true, !dead})
+			copy(out.Role, []uint8{1, 2, 0})
+			if dead {
+				copy(out.Avail[3:], []bool{false, true, false})
+			}
+			if change != nil {
+				change(e, out)
+			}
+		},
+	}
+}
+
 // recorder is a testing.TB that keeps the complaints.
 type recorder struct {
 	testing.TB
@@ -109,7 +131,10 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.said = append(r.said, fmt.Sprintf(format, args...))
 }
 
-func TestCheckAcceptsAGoodWorld(t *testing.T) { Check(t, line{}) }
+func TestCheckAcceptsAGoodWorld(t *testing.T) {
+	Check(t, line{})
+	Check(t, crowd(nil))
+}
 
 func TestCheckCatches(t *testing.T) {
 	nan := float32(math.NaN())
@@ -144,6 +169,18 @@ func TestCheckCatches(t *testing.T) {
 		{"over at once", line{show: func(e *walkers, out *env.Step) { out.Terminated, out.Outcome = true, env.Loss }}, "over before its first step"},
 		{"availability never taken back", line{keepAvail: true}, "same key, same bytes"},
 		{"an unwritten snapshot", line{spec: func(s *env.Spec, _ int) { s.Snapshot = 4 }}, "same key, same bytes"},
+		{"an unwritten state", crowd(func(e *walkers, out *env.Step) { out.State[0] = nan }), "value 0 of the state"},
+		{"an unwritten entity", crowd(func(e *walkers, out *env.Step) { out.Entities[2] = nan }), "value 0 of entity 2"},
+		{"an agent alive in an empty slot", crowd(func(e *walkers, out *env.Step) { out.Present[0] = false }), "agent 0 that is alive in an empty slot"},
+		{"hidden and seen confused", crowd(func(e *walkers, out *env.Step) { out.Hidden[0] = true }), "hides agent 0"},
+		{"an empty slot that is seen", crowd(func(e *walkers, out *env.Step) { out.Hidden[5] = false }), "shows agent 1 the empty slot of entity 2"},
+		{"the dead choose", crowd(func(e *walkers, out *env.Step) { out.Avail[4], out.Avail[5] = true, true }), "step 10 of episode 0: env: test/line offers agent 1"},
+		{"a role that does not exist", crowd(func(e *walkers, out *env.Step) { out.Role[1] = 3 }), "gives entity 1 (present: true) role 3"},
+		{"a role for nobody", crowd(func(e *walkers, out *env.Step) { out.Role[2] = 1 }), "gives entity 2 (present: false) role 1"},
+		{"a state that outlives the episode", crowd(func(e *walkers, out *env.Step) { out.State[0] = float32(e.steps) }), "same key, same bytes: episode 1"},
+		{"sight that outlives the episode", crowd(func(e *walkers, out *env.Step) { out.Hidden[1] = e.steps > 40 }), "same key, same bytes: episode 1"},
+		{"roles that outlive the episode", crowd(func(e *walkers, out *env.Step) { out.Role[1] = uint8(1 + min(e.steps/40, 1)) }), "same key, same bytes: episode 1"},
+		{"a state drawn from global randomness", crowd(func(e *walkers, out *env.Step) { out.State[0] = rand.Float32() }), "state 0 is"},
 		{"global randomness", line{show: func(e *walkers, out *env.Step) { out.Metrics[0] = rand.Float32() }}, "metric 0 is"},
 		{"state that outlives the episode", line{show: func(e *walkers, out *env.Step) { out.Metrics[0] = float32(e.steps) }}, "same key, same bytes: episode 1"},
 		{"state shared by environments", line{show: func(e *walkers, out *env.Step) { shared++; out.Metrics[0] = float32(shared) }}, "same key, same bytes"},
