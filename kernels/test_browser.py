@@ -14,7 +14,7 @@ STEPS = ("80_000", "24_000")  # what the notebook trains, and what this test doe
 GOAL = int(STEPS[1])
 SHOTS = os.path.join(ROOT, ".cache", "artifacts")
 SLOW = 120 if os.environ.get("GOMLX_BACKEND", "xla").startswith("xla") else 1200  # seconds; on a quiet machine it takes a tenth
-TRAIN, FIGURE, TABLE = 1, 2, 3  # code cells, counted from the imports
+TRAIN, FIGURE, TABLE, REPLAY = 1, 2, 3, 4  # code cells, counted from the imports
 
 CELLS = """() => jupyterapp.shell.currentWidget.content.widgets.filter(w => w.model.type === 'code').map(({node}) => ({
 	prompt: node.querySelector('.jp-InputPrompt')?.textContent ?? '',
@@ -109,7 +109,7 @@ class Page:
         self.page.wait_for_selector(".jp-Notebook .jp-CodeCell")
         # Before it has a kernel, JupyterLab forgets what it is told to run.
         wait(lambda: self.page.evaluate(KERNEL)[0] == "connected", SLOW, "a kernel for the notebook")
-        self.wait(lambda cells: sum(":" in c["prompt"] for c in cells) > TABLE, "all cells of the notebook")
+        self.wait(lambda cells: sum(":" in c["prompt"] for c in cells) > REPLAY, "all cells of the notebook")
 
     def command(self, name):  # the braces: what it returns ends with the cell
         self.page.evaluate("name => { jupyterapp.commands.execute(name) }", name)
@@ -216,9 +216,10 @@ def finished(page, folder, cells, lines):
     """The last numbers of the run are on the page, and in the notebook that it saves."""
     assert lines[-1]["steps"] == GOAL and cells[TRAIN]["bar"] == [GOAL, GOAL] and "finished" in cells[TRAIN]["text"], (lines[-1], cells[TRAIN])
     assert not any(c["failed"] for c in cells), cells
-    assert [len(c["images"]) for c in cells] == [0, 1, 1, 0] and cells[TABLE]["rows"] > 10, cells
-    for _, natural, width in (i for c in cells for i in c["images"]):
-        assert 0 < natural == 2 * width, f"a figure of {natural} pixels is shown {width} wide, half of it was expected"
+    assert [len(c["images"]) for c in cells] == [0, 1, 1, 0, 1] and cells[TABLE]["rows"] > 10, cells
+    for cell, scale in (TRAIN, 2), (FIGURE, 2), (REPLAY, 1):
+        _, natural, width = cells[cell]["images"][0]
+        assert 0 < natural == scale * width, f"a figure of {natural} pixels is shown {width} wide, 1/{scale} of it was expected"
     page.command("docmanager:save")
     page.wait(lambda _: "table" in str(outputs(folder)[TABLE:]), "the saved notebook")
     for cell, metric in {TRAIN: "loss", FIGURE: "train_total_reward"}.items():
