@@ -6,8 +6,9 @@ type Viewer interface{ View(c *Canvas) }
 // Canvas is a drawing in the world's own units, x to the right and y upwards; later shapes lie on top.
 // Package report turns it into pictures and animations.
 type Canvas struct {
-	Left, Bottom, Right, Top float64 // the part of the world that is shown; all of it, or shapes at the edge are cut
-	Note                     string  // a line under the picture: "step 12 of 60: 3 of 5 alive"
+	Left, Bottom, Right, Top float64    // the part of the world that is shown; shapes at its edge are cut
+	Focus                    [4]float64 // left, bottom, right, top of where something happens; zeros = everywhere
+	Note                     string     // a line under the picture: "step 12 of 60: 3 of 5 alive"
 	Shapes                   []Shape
 }
 
@@ -54,6 +55,11 @@ func (p Paint) Index() int { return max(-1, int(p)-int(hues)) }
 // Show sets the part of the world that is shown and removes all shapes and the note.
 func (c *Canvas) Show(left, bottom, right, top float64) {
 	*c = Canvas{Left: left, Bottom: bottom, Right: right, Top: top, Shapes: c.Shapes[:0]}
+}
+
+// Look sets the focus. A picture shows what is in focus at any moment of its episode.
+func (c *Canvas) Look(left, bottom, right, top float64) {
+	c.Focus = [4]float64{left, bottom, right, top}
 }
 
 // Disc fills a circle.

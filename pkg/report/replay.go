@@ -31,7 +31,7 @@ type clip struct {
 	err     error
 }
 
-const mostFrames = 60 // of an animation, unless Every says otherwise
+const mostFrames = 80 // of an animation, unless Every says otherwise
 
 // Replay returns the last recorded episode of the first of some runs; w is the world that they were trained on.
 func Replay(w env.World, runs run.Runs) Movie {
@@ -163,17 +163,39 @@ func (m Movie) moments() ([][]*env.Canvas, error) {
 			}
 			scene := new(env.Canvas)
 			v.View(scene)
-			if !(scene.Right > scene.Left) || !(scene.Top > scene.Bottom) {
-				return fmt.Errorf("report: %s shows %v to %v by %v to %v, want a rectangle: View must call Show first", spec.Name, scene.Left, scene.Right, scene.Bottom, scene.Top)
-			}
 			moments[i] = append(moments[i], scene)
-			return nil
+			return checkScene(spec.Name, scene)
 		})
 		if err != nil {
 			return nil, err
 		}
+		zoom(moments[i])
 	}
 	return moments, nil
+}
+
+func checkScene(world string, s *env.Canvas) error {
+	if !(s.Right > s.Left) || !(s.Top > s.Bottom) {
+		return fmt.Errorf("report: %s shows %v to %v by %v to %v, want a rectangle: View must call Show first", world, s.Left, s.Right, s.Bottom, s.Top)
+	}
+	return nil
+}
+
+// zoom shows at all moments what is in focus at any of them.
+func zoom(moments []*env.Canvas) {
+	all := moments[0].Focus
+	for _, c := range moments {
+		if f := c.Focus; f[0] >= f[2] || f[1] >= f[3] {
+			return
+		}
+		all = [4]float64{min(all[0], c.Focus[0]), min(all[1], c.Focus[1]), max(all[2], c.Focus[2]), max(all[3], c.Focus[3])}
+	}
+	if low := (all[2]-all[0])/2 - (all[3] - all[1]); low > 0 { // not a strip
+		all[1], all[3] = all[1]-low/2, all[3]+low/2
+	}
+	for _, c := range moments {
+		c.Left, c.Bottom, c.Right, c.Top = max(c.Left, all[0]), max(c.Bottom, all[1]), min(c.Right, all[2]), min(c.Top, all[3])
+	}
 }
 
 // shown are the steps that have a frame.
@@ -242,11 +264,11 @@ func (m Movie) figure(moments [][]*env.Canvas, t int, low, high float64) *figure
 		for i, one := range m.clips {
 			at := min(t, len(moments[i])-1)
 			scene := moments[i][at]
-			c.FillText(textStyle(fontSize, ink, draw.XLeft, draw.YTop), vg.Point{X: x, Y: c.Max.Y + 1}, one.title)
 			part := c
 			part.Min.X, part.Max.X, part.Max.Y = x, x+width, c.Max.Y-titleLine
 			part.Min.Y = part.Max.Y - sceneHeight(scene, width)
 			drawScene(part, scene)
+			c.FillText(textStyle(fontSize, ink, draw.XLeft, draw.YTop), vg.Point{X: x, Y: c.Max.Y + 1}, one.title)
 			c.FillText(textStyle(smallSize, grey, draw.XLeft, draw.YTop), vg.Point{X: x, Y: part.Min.Y - 2}, scene.Note)
 			x += width + gap
 			if one.matrix != nil {

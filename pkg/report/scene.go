@@ -29,7 +29,7 @@ func paint(p env.Paint) color.Color {
 	return ink
 }
 
-// sceneHeight is the height of a scene that is w wide, at most twice that.
+// sceneHeight is the height of a scene that is w wide, at most twice that; its shapes are then as large as fit.
 func sceneHeight(s *env.Canvas, w vg.Length) vg.Length {
 	share := (s.Top - s.Bottom) / (s.Right - s.Left)
 	if !(share > 0) || math.IsInf(share, 0) {
@@ -45,8 +45,10 @@ func drawScene(c draw.Canvas, s *env.Canvas) {
 	at := func(x, y float64) vg.Point {
 		return vg.Point{X: c.Min.X + vg.Length(x-s.Left)*scale, Y: c.Min.Y + vg.Length(y-s.Bottom)*scale}
 	}
-	for i := range s.Shapes {
-		drawShape(c, &s.Shapes[i], at, scale)
+	for _, shape := range s.Shapes {
+		if cut(&shape, s) {
+			drawShape(c, &shape, at, scale)
+		}
 	}
 	for _, side := range [][4]vg.Length{ // nothing of a shape at the edge may show outside
 		{c.Min.X - margin, c.Min.Y - margin, margin, h + 2*margin}, {c.Max.X, c.Min.Y - margin, margin, h + 2*margin},
@@ -55,6 +57,19 @@ func drawScene(c draw.Canvas, s *env.Canvas) {
 		fill(c, color.White, side[0], side[1], side[2], side[3])
 	}
 	frame(c, c.Min.X, c.Max.Y, w, h)
+}
+
+// cut cuts a box to the scene and reports whether there is anything to draw; what else lies outside is left out.
+func cut(s *env.Shape, c *env.Canvas) bool {
+	inside := func(x, y float64) bool { return x >= c.Left && x <= c.Right && y >= c.Bottom && y <= c.Top }
+	switch s.Form {
+	case env.Box:
+		s.X, s.Y, s.X2, s.Y2 = max(s.X, c.Left), max(s.Y, c.Bottom), min(s.X2, c.Right), min(s.Y2, c.Top)
+		return s.X < s.X2 && s.Y < s.Y2
+	case env.Line:
+		return inside(s.X, s.Y) && inside(s.X2, s.Y2)
+	}
+	return inside(s.X, s.Y)
 }
 
 func drawShape(c draw.Canvas, s *env.Shape, at func(x, y float64) vg.Point, scale vg.Length) {
