@@ -1,17 +1,14 @@
 package run
 
 import (
-	"bufio"
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,9 +54,12 @@ type recSum struct {
 // Save writes checkpoint number n (joint steps) of all parts and keeps the one before. It is whole or not
 // there: files and folders are synced, then the folder is renamed into place.
 func (d *Dir) Save(n int64, parts map[string]Checkpoint) error {
+	if err := d.intact(); err != nil {
+		return err
+	}
 	err := d.save(n, parts)
 	if err != nil {
-		os.RemoveAll(d.checkpoint(n) + ".tmp")
+		d.root.RemoveAll(d.checkpoint(n) + ".tmp")
 		d.prune() // the records written for it would keep a full disk full
 		return fmt.Errorf("run: checkpoint at step %d failed, the one before stands: %w", n, err)
 	}
@@ -67,21 +67,20 @@ func (d *Dir) Save(n int64, parts map[string]Checkpoint) error {
 	return nil
 }
 
-func (d *Dir) checkpoint(n int64) string {
-	return filepath.Join(d.Path, "checkpoint", fmt.Sprintf("%012d", n))
-}
+// checkpoint is the folder of checkpoint n in the directory.
+func (d *Dir) checkpoint(n int64) string { return fmt.Sprintf("checkpoint/%012d", n) }
 
 func (d *Dir) save(n int64, parts map[string]Checkpoint) error {
 	folder := d.checkpoint(n)
-	if err := os.RemoveAll(folder + ".tmp"); err != nil {
+	if err := d.root.RemoveAll(folder + ".tmp"); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(folder+".tmp", 0o755); err != nil {
+	if err := d.root.MkdirAll(folder+".tmp", 0o755); err != nil {
 		return err
 	}
 	m := manifest{Format: checkpointFormat, Files: map[string]fileSum{}, Records: map[string][]recSum{}, Lines: map[string]int64{}}
 	for name, p := range parts {
-		sum, err := writeSummed(filepath.Join(folder+".tmp", name), p.Save)
+		sum, err := writeSummed(d.root, folder+".tmp/"+name, p.Save)
 		if err != nil {
 			return err
 		}
@@ -92,25 +91,25 @@ func (d *Dir) save(n int64, parts map[string]Checkpoint) error {
 			}
 		}
 	}
-	for _, f := range []*os.File{d.metrics, d.eval} {
-		info, err := f.Stat()
+	for name, f := range d.lines() {
+		info, err := (*f).Stat()
 		if err == nil {
-			err = f.Sync() // lines that the manifest counts must not be lost with the power
+			err = (*f).Sync() // lines that the manifest counts must not be lost with the power
 		}
 		if err != nil {
 			return err
 		}
-		m.Lines[filepath.Base(f.Name())] = info.Size()
+		m.Lines[name] = info.Size()
 	}
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := writeAtomic(filepath.Join(folder+".tmp", "manifest.json"), append(text, '\n')); err != nil {
+	if err := writeAtomic(d.root, folder+".tmp/manifest.json", append(text, '\n')); err != nil {
 		return err
 	}
 	if len(m.Records) > 0 {
-		if err := syncFolder(filepath.Join(d.Path, "replay")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := syncFolder(d.root, "replay"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -124,35 +123,35 @@ func (d *Dir) save(n int64, parts map[string]Checkpoint) error {
 // swap puts folder.tmp into the place of folder. An earlier one of the same step stands aside until that is
 // done; tidy puts it back if the process ends in between.
 func (d *Dir) swap(folder string) error {
-	if err := os.RemoveAll(folder + ".old"); err != nil {
+	if err := d.root.RemoveAll(folder + ".old"); err != nil {
 		return err
 	}
-	if err := os.Rename(folder, folder+".old"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := d.root.Rename(folder, folder+".old"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.Rename(folder+".tmp", folder); err != nil {
-		os.Rename(folder+".old", folder)
+	if err := d.root.Rename(folder+".tmp", folder); err != nil {
+		d.root.Rename(folder+".old", folder)
 		return err
 	}
-	if err := syncFolder(filepath.Dir(folder)); err != nil {
+	if err := syncFolder(d.root, path.Dir(folder)); err != nil {
 		return err
 	}
-	return os.RemoveAll(folder + ".old")
+	return d.root.RemoveAll(folder + ".old")
 }
 
 // tidy undoes what a killed process has left half done.
 func (d *Dir) tidy() error {
-	entries, err := os.ReadDir(filepath.Join(d.Path, "checkpoint"))
+	entries, err := fs.ReadDir(d.root.FS(), "checkpoint")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	for _, e := range entries {
-		file := filepath.Join(d.Path, "checkpoint", e.Name())
+		file := "checkpoint/" + e.Name()
 		folder, old := strings.CutSuffix(file, ".old")
-		if _, missing := os.Stat(folder); old && errors.Is(missing, fs.ErrNotExist) {
-			err = os.Rename(file, folder)
+		if _, missing := d.root.Stat(folder); old && errors.Is(missing, fs.ErrNotExist) {
+			err = d.root.Rename(file, folder)
 		} else if old || strings.HasSuffix(file, ".tmp") {
-			err = os.RemoveAll(file)
+			err = d.root.RemoveAll(file)
 		}
 		if err != nil {
 			break
@@ -179,11 +178,11 @@ func (d *Dir) saveRecords(name string, g Growing) ([]recSum, error) {
 	if from == next {
 		return list, nil
 	}
-	if err := os.MkdirAll(filepath.Join(d.Path, "replay"), 0o755); err != nil {
+	if err := d.root.MkdirAll("replay", 0o755); err != nil {
 		return nil, err
 	}
 	file := fmt.Sprintf("%s-%012d-%012d.safetensors", name, from, next)
-	sum, err := writeSummed(filepath.Join(d.Path, "replay", file), func(w io.Writer) error { return writeRecords(w, g, from, next) })
+	sum, err := writeSummed(d.root, "replay/"+file, func(w io.Writer) error { return writeRecords(w, g, from, next) })
 	return append(list, recSum{file, from, next, sum}), err
 }
 
@@ -213,30 +212,37 @@ func readRecords(r io.Reader, g Growing, from, to int64) error {
 
 // Load reads the newest checkpoint that is whole into the parts, after cutting lines of metrics and
 // evaluations that came later (they will be made again, equal). It returns its number, and false if there is
-// none. A damaged checkpoint is passed over for the one before, which the log says, and set aside.
+// none. A damaged checkpoint is passed over for the one before, which the log says, and set aside; so is one
+// whose lines are not all there, unless no checkpoint has all of its lines.
 func (d *Dir) Load(parts map[string]Checkpoint) (n int64, ok bool, err error) {
 	list, err := d.numbers()
 	if err != nil {
 		return 0, false, err
 	}
+	gap := -1 // in list: the newest that lacks but lines
 	for i := len(list) - 1; i >= 0; i-- {
-		n := list[i]
-		m, err := d.verify(n, parts)
+		m, err := d.verify(list[i], parts)
 		if errors.Is(err, errNewer) || errors.Is(err, fs.ErrPermission) {
 			return 0, false, err
 		}
 		if err != nil {
-			d.Logf("checkpoint %d is damaged and left out: %v", n, err)
+			d.Logf("checkpoint %d is damaged and left out: %v", list[i], err)
 			continue
 		}
-		if err := d.load(n, m, parts); err != nil {
-			return 0, false, fmt.Errorf("run: %s checkpoint %d: %w", d.Path, n, err)
+		if err := d.lost(m); err != nil {
+			d.Logf("checkpoint %d: %v", list[i], err)
+			gap = max(gap, i)
+			continue
 		}
-		d.last = m
-		if err := d.setAside(list[i+1:]); err != nil {
+		return d.resume(list, i, m, parts)
+	}
+	if gap >= 0 {
+		m, err := d.verify(list[gap], parts)
+		if err != nil {
 			return 0, false, err
 		}
-		return n, true, d.cutLines(m)
+		d.Logf("going on from checkpoint %d, with a gap in the lines", list[gap])
+		return d.resume(list, gap, m, parts)
 	}
 	if len(list) > 0 {
 		return 0, false, fmt.Errorf("run: %s: none of its checkpoints is whole (see log.txt); remove the folder to start again", d.Path)
@@ -244,14 +250,40 @@ func (d *Dir) Load(parts map[string]Checkpoint) (n int64, ok bool, err error) {
 	return 0, false, d.cutLines(&manifest{Lines: map[string]int64{}})
 }
 
+// resume loads list[i], whose manifest is m, and sets those behind it aside.
+func (d *Dir) resume(list []int64, i int, m *manifest, parts map[string]Checkpoint) (n int64, ok bool, err error) {
+	if err := d.load(list[i], m, parts); err != nil {
+		return 0, false, fmt.Errorf("run: %s checkpoint %d: %w", d.Path, list[i], err)
+	}
+	d.last = m
+	if err := d.setAside(list[i+1:]); err != nil {
+		return 0, false, err
+	}
+	return list[i], true, d.cutLines(m)
+}
+
+// lost says which lines of a checkpoint are no longer there.
+func (d *Dir) lost(m *manifest) error {
+	for name, f := range d.lines() {
+		info, err := (*f).Stat()
+		if err != nil {
+			return fmt.Errorf("run: %w", err)
+		}
+		if n := m.Lines[name] - info.Size(); n > 0 {
+			return fmt.Errorf("%s has lost %d bytes that belong to it", name, n)
+		}
+	}
+	return nil
+}
+
 // setAside renames damaged checkpoints, so that they do not count among the last two.
 func (d *Dir) setAside(numbers []int64) error {
 	for _, n := range numbers {
 		folder := d.checkpoint(n)
-		if err := os.RemoveAll(folder + ".damaged"); err != nil {
+		if err := d.root.RemoveAll(folder + ".damaged"); err != nil {
 			return fmt.Errorf("run: %w", err)
 		}
-		if err := os.Rename(folder, folder+".damaged"); err != nil {
+		if err := d.root.Rename(folder, folder+".damaged"); err != nil {
 			return fmt.Errorf("run: %w", err)
 		}
 	}
@@ -260,7 +292,12 @@ func (d *Dir) setAside(numbers []int64) error {
 
 // Restore reads parts of the newest whole checkpoint of a run that is open for reading, and returns its number.
 func (r *Run) Restore(parts map[string]Checkpoint) (n int64, err error) {
-	d := &Dir{Path: r.Dir}
+	root, err := os.OpenRoot(r.Dir)
+	if err != nil {
+		return 0, fmt.Errorf("run: %w", err)
+	}
+	defer root.Close()
+	d := &Dir{Path: r.Dir, root: root}
 	for try := 0; ; try++ {
 		list, err := d.numbers()
 		if err != nil {
@@ -286,7 +323,7 @@ func (r *Run) Restore(parts map[string]Checkpoint) (n int64, err error) {
 }
 
 func (d *Dir) numbers() ([]int64, error) {
-	entries, err := os.ReadDir(filepath.Join(d.Path, "checkpoint"))
+	entries, err := fs.ReadDir(d.root.FS(), "checkpoint")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // no run may start anew because its folder cannot be read
 		return nil, fmt.Errorf("run: %w", err)
 	}
@@ -304,7 +341,7 @@ var errNewer = errors.New("written by a newer version of Muster")
 
 // verify reads a manifest and compares size and hash of every file it names, of records only those of parts.
 func (d *Dir) verify(n int64, parts map[string]Checkpoint) (*manifest, error) {
-	text, err := os.ReadFile(filepath.Join(d.checkpoint(n), "manifest.json"))
+	text, err := d.root.ReadFile(d.checkpoint(n) + "/manifest.json")
 	if err != nil {
 		return nil, err
 	}
@@ -316,7 +353,7 @@ func (d *Dir) verify(n int64, parts map[string]Checkpoint) (*manifest, error) {
 		return nil, fmt.Errorf("run: %s checkpoint %d has format %d, this program knows up to %d: %w", d.Path, n, m.Format, checkpointFormat, errNewer)
 	}
 	for name, want := range m.Files {
-		if err := want.check(filepath.Join(d.checkpoint(n), name)); err != nil {
+		if err := want.check(d.root, d.checkpoint(n)+"/"+name); err != nil {
 			return nil, err
 		}
 	}
@@ -325,7 +362,7 @@ func (d *Dir) verify(n int64, parts map[string]Checkpoint) (*manifest, error) {
 			continue
 		}
 		for _, r := range list {
-			if err := r.check(filepath.Join(d.Path, "replay", r.File)); err != nil {
+			if err := r.check(d.root, "replay/"+r.File); err != nil {
 				return nil, err
 			}
 		}
@@ -340,12 +377,12 @@ func (d *Dir) load(n int64, m *manifest, parts map[string]Checkpoint) error {
 		}
 		if g, ok := p.(Growing); ok {
 			for _, r := range m.Records[name] {
-				if err := readFile(filepath.Join(d.Path, "replay", r.File), func(in io.Reader) error { return readRecords(in, g, r.From, r.To) }); err != nil {
+				if err := readFile(d.root, "replay/"+r.File, func(in io.Reader) error { return readRecords(in, g, r.From, r.To) }); err != nil {
 					return err
 				}
 			}
 		}
-		if err := readFile(filepath.Join(d.checkpoint(n), name), p.Load); err != nil {
+		if err := readFile(d.root, d.checkpoint(n)+"/"+name, p.Load); err != nil {
 			return err
 		}
 	}
@@ -355,15 +392,11 @@ func (d *Dir) load(n int64, m *manifest, parts map[string]Checkpoint) error {
 // cutLines shortens the line files to what belongs to a checkpoint, by rename, so that a kill in between
 // loses nothing.
 func (d *Dir) cutLines(m *manifest) error {
-	for _, f := range []**os.File{&d.metrics, &d.eval} {
-		name := (*f).Name()
-		keep := m.Lines[filepath.Base(name)]
+	for name, f := range d.lines() {
+		keep := m.Lines[name]
 		info, err := (*f).Stat()
 		if err != nil {
 			return fmt.Errorf("run: %w", err)
-		}
-		if info.Size() < keep {
-			d.Logf("%s has lost %d bytes that belong to the checkpoint", filepath.Base(name), keep-info.Size())
 		}
 		if info.Size() <= keep {
 			continue
@@ -372,11 +405,11 @@ func (d *Dir) cutLines(m *manifest) error {
 		if _, err := (*f).ReadAt(data, 0); err != nil && keep > 0 {
 			return fmt.Errorf("run: %w", err)
 		}
-		if err := writeAtomic(name, data); err != nil {
+		if err := writeAtomic(d.root, name, data); err != nil {
 			return err
 		}
 		(*f).Close()
-		if *f, err = os.OpenFile(name, os.O_RDWR|os.O_APPEND, 0o644); err != nil {
+		if *f, err = d.root.OpenFile(name, os.O_RDWR|os.O_APPEND, 0o644); err != nil {
 			return fmt.Errorf("run: %w", err)
 		}
 	}
@@ -388,12 +421,12 @@ func (d *Dir) cutLines(m *manifest) error {
 func (d *Dir) prune() {
 	list, err := d.numbers()
 	for ; err == nil && len(list) > 2; list = list[1:] {
-		err = os.RemoveAll(d.checkpoint(list[0]))
+		err = d.root.RemoveAll(d.checkpoint(list[0]))
 	}
 	needed := map[string]bool{}
 	for _, n := range list {
 		var m manifest
-		text, unread := os.ReadFile(filepath.Join(d.checkpoint(n), "manifest.json"))
+		text, unread := d.root.ReadFile(d.checkpoint(n) + "/manifest.json")
 		if unread == nil {
 			unread = json.Unmarshal(text, &m)
 		}
@@ -404,54 +437,13 @@ func (d *Dir) prune() {
 			}
 		}
 	}
-	entries, _ := os.ReadDir(filepath.Join(d.Path, "replay"))
+	entries, _ := fs.ReadDir(d.root.FS(), "replay")
 	for _, e := range entries {
 		if err == nil && !needed[e.Name()] && strings.HasSuffix(e.Name(), ".safetensors") {
-			err = os.Remove(filepath.Join(d.Path, "replay", e.Name()))
+			err = d.root.Remove("replay/" + e.Name())
 		}
 	}
 	if err != nil {
 		d.Logf("old checkpoints or records stay: %v", err)
 	}
-}
-
-func writeSummed(file string, write func(io.Writer) error) (fileSum, error) {
-	h, n := sha256.New(), new(counter)
-	err := writeSynced(file, func(f io.Writer) error {
-		buf := bufio.NewWriterSize(io.MultiWriter(f, h, n), 1<<18)
-		if err := write(buf); err != nil {
-			return err
-		}
-		return buf.Flush()
-	})
-	return fileSum{int64(*n), hex.EncodeToString(h.Sum(nil))}, err
-}
-
-func (s fileSum) check(file string) error {
-	h := sha256.New()
-	var n int64
-	err := readFile(file, func(r io.Reader) (err error) { n, err = io.Copy(h, r); return err })
-	if err != nil {
-		return err
-	}
-	if n != s.Bytes || hex.EncodeToString(h.Sum(nil)) != s.SHA256 {
-		return fmt.Errorf("%s has %d bytes with another hash than its manifest says (%d bytes)", filepath.Base(file), n, s.Bytes)
-	}
-	return nil
-}
-
-func readFile(file string, read func(io.Reader) error) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return read(bufio.NewReaderSize(f, 1<<18))
-}
-
-type counter int64
-
-func (c *counter) Write(p []byte) (int, error) {
-	*c += counter(len(p))
-	return len(p), nil
 }

@@ -30,6 +30,11 @@ const configFormat = 1
 
 func readConfig(dir string) (*Config, error) {
 	data, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	return parseConfig(dir, data, err)
+}
+
+// parseConfig takes what reading the config.json of dir returned.
+func parseConfig(dir string, data []byte, err error) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func TestKilledWhileSaving(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.Close()
-		if err := c.leave(d.checkpoint(10)); err != nil {
+		if err := c.leave(filepath.Join(dir, d.checkpoint(10))); err != nil {
 			t.Fatal(err)
 		}
 		d = create(t, dir, config(8))

@@ -12,8 +12,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -24,6 +24,8 @@ type Dir struct {
 	Path   string
 	Config Config // as stored
 
+	root          *os.Root // the directory itself, even when it is moved or another takes its name
+	moved         bool     // true = it no longer has the name Path, which the log says
 	lock          *flock.Flock
 	metrics, eval *os.File
 	log           *os.File
@@ -37,9 +39,13 @@ func Create(path string, c Config) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("run: cannot make the run directory: %w", err)
 	}
-	d := &Dir{Path: path, Config: c}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("run: cannot open the run directory: %w", err)
+	}
+	d := &Dir{Path: path, Config: c, root: root}
 	if err := d.take(); err != nil {
-		d.lock.Close()
+		d.Close()
 		return nil, err
 	}
 	if err := d.open(); err != nil {
@@ -60,14 +66,15 @@ func (d *Dir) take() error {
 		return fmt.Errorf("run: %s is in use by %s", d.Path, cmp.Or(strings.TrimSpace(string(holder)), "another process"))
 	}
 	host, _ := os.Hostname()
-	if err := os.WriteFile(filepath.Join(d.Path, "lock"), fmt.Appendf(nil, "process %d on %s\n", os.Getpid(), host), 0o644); err != nil {
+	if err := d.root.WriteFile("lock", fmt.Appendf(nil, "process %d on %s\n", os.Getpid(), host), 0o644); err != nil {
 		return fmt.Errorf("run: cannot lock %s: %w", d.Path, err)
 	}
 	return nil
 }
 
 func (d *Dir) open() error {
-	old, err := readConfig(d.Path)
+	data, err := d.root.ReadFile("config.json")
+	old, err := parseConfig(d.Path, data, err)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -78,8 +85,8 @@ func (d *Dir) open() error {
 		return err
 	}
 	for name, f := range map[string]**os.File{"metrics.jsonl": &d.metrics, "eval.jsonl": &d.eval, "log.txt": &d.log} {
-		if *f, err = os.OpenFile(filepath.Join(d.Path, name), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644); err != nil {
-			return fmt.Errorf("run: %w", err)
+		if *f, err = d.root.OpenFile(name, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644); err != nil {
+			return fmt.Errorf("run: %s: %w", d.Path, err)
 		}
 	}
 	for _, f := range []*os.File{d.metrics, d.eval} {
@@ -88,6 +95,9 @@ func (d *Dir) open() error {
 		}
 	}
 	if old == nil {
+		if list, err := d.numbers(); err != nil || len(list) > 0 { // what is left of a run that was removed, say
+			return cmp.Or(err, fmt.Errorf("run: %s has checkpoints but no config.json that says of which run; choose another Dir or remove it", d.Path))
+		}
 		return d.writeConfig()
 	}
 	if diff := difference(old.Identity, d.Config.Identity); diff != "" {
@@ -106,6 +116,11 @@ func (d *Dir) open() error {
 	d.Config.Programs, d.Config.ProgramsUnder = old.Programs, old.ProgramsUnder
 	d.Config.Goal = max(old.Goal, d.Config.Goal)
 	return nil // stored by Provenance, once the programs have been compared
+}
+
+// lines are the open files that grow by lines and belong to checkpoints, by name.
+func (d *Dir) lines() map[string]**os.File {
+	return map[string]**os.File{"metrics.jsonl": &d.metrics, "eval.jsonl": &d.eval}
 }
 
 // empty reports whether the run has left nothing yet: it failed to start, say for a constant that is corrected now.
@@ -161,7 +176,7 @@ func (d *Dir) writeConfig() error {
 	if err != nil {
 		return fmt.Errorf("run: config.json: %w", err)
 	}
-	return writeAtomic(filepath.Join(d.Path, "config.json"), append(data, '\n'))
+	return writeAtomic(d.root, "config.json", append(data, '\n'))
 }
 
 // Programs compares the hashes of the traced programs with those stored, where they belong to the same
@@ -190,11 +205,56 @@ func (d *Dir) Metrics(steps, updates int64, seconds float64, values map[string]f
 			row[k] = v
 		}
 	}
+	if err := d.intact(); err != nil {
+		return err
+	}
 	return appendLine(d.metrics, row)
 }
 
 // Evaluation appends one line to eval.jsonl.
-func (d *Dir) Evaluation(e Evaluation) error { return appendLine(d.eval, e) }
+func (d *Dir) Evaluation(e Evaluation) error {
+	if err := d.intact(); err != nil {
+		return err
+	}
+	return appendLine(d.eval, e)
+}
+
+// intact makes sure that what is written still reaches the run. A directory that was moved is followed, which the log
+// says. Where it or a file of it was removed or replaced, lines would go nowhere, and a checkpoint would be half of a
+// run, or part of another that holds the new lock.
+func (d *Dir) intact() error {
+	held, err := d.lock.Stat()
+	files := map[string]fs.FileInfo{"lock": held}
+	for name, f := range d.lines() {
+		if err == nil {
+			files[name], err = (*f).Stat()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("run: %s: %w", d.Path, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		there, err := d.root.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(there, files[name]) {
+			return fmt.Errorf("run: %s of %s was removed or replaced while the run was at work, which stops; it goes on from the last checkpoint, if that is still there", name, d.Path)
+		}
+		if err != nil {
+			return fmt.Errorf("run: %s: %w", d.Path, err)
+		}
+	}
+	if d.moved {
+		return nil
+	}
+	self, err := d.root.Stat(".")
+	if err != nil {
+		return fmt.Errorf("run: %s: %w", d.Path, err)
+	}
+	if named, err := os.Stat(d.Path); err != nil || !os.SameFile(named, self) {
+		d.moved = true
+		d.Logf("the directory is no longer at %s: it was moved, and the run goes on in it", d.Path)
+	}
+	return nil
+}
 
 // Logf appends a line with the time to log.txt. A log that cannot be written stops nothing.
 func (d *Dir) Logf(format string, args ...any) {
@@ -208,7 +268,7 @@ func (d *Dir) Close() error {
 			f.Close()
 		}
 	}
-	return d.lock.Close()
+	return cmp.Or(d.lock.Close(), d.root.Close())
 }
 
 // appendLine writes a whole line by one call; a full disk leaves at most a torn line, which readers drop.
@@ -221,50 +281,4 @@ func appendLine(f *os.File, row any) error {
 		return fmt.Errorf("run: %w", err)
 	}
 	return nil
-}
-
-func writeAtomic(file string, data []byte) error {
-	tmp := file + ".tmp"
-	err := writeSynced(tmp, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
-	if err == nil {
-		err = os.Rename(tmp, file)
-	}
-	if err != nil {
-		os.Remove(tmp)
-		return fmt.Errorf("run: %w", err)
-	}
-	return syncFolder(filepath.Dir(file))
-}
-
-// syncFolder returns when the names in a folder are on the disk, where its file system can do that.
-func syncFolder(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("run: %w", err)
-	}
-	defer f.Close()
-	if err := f.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
-		return fmt.Errorf("run: %w", err)
-	}
-	return nil
-}
-
-// writeSynced makes a file and returns when its bytes are on the disk.
-func writeSynced(file string, write func(io.Writer) error) error {
-	f, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	if err := write(f); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
 }

@@ -84,11 +84,13 @@ func (d *Dir) Record(list []Episode) error {
 			return err
 		}
 	}
-	folder := filepath.Join(d.Path, "episodes")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return fmt.Errorf("run: %w", err)
+	if err := d.intact(); err != nil {
+		return err
 	}
-	return writeAtomic(filepath.Join(folder, fmt.Sprintf("%s-%012d.jsonl", list[0].Stream, list[0].Steps)), b.Bytes())
+	if err := d.root.MkdirAll("episodes", 0o755); err != nil {
+		return fmt.Errorf("run: %s: %w", d.Path, err)
+	}
+	return writeAtomic(d.root, fmt.Sprintf("episodes/%s-%012d.jsonl", list[0].Stream, list[0].Steps), b.Bytes())
 }
 
 // Episodes returns the recorded episodes in the order in which they were played, those of the end last; none is no error.

@@ -50,27 +50,32 @@ func (r *Run) Summary(dst string) error {
 	if err := os.MkdirAll(dst, 0o755); err != nil {
 		return fmt.Errorf("run: cannot make the folder of a summary: %w", err)
 	}
+	folder, err := os.OpenRoot(dst)
+	if err != nil {
+		return fmt.Errorf("run: cannot open the folder of a summary: %w", err)
+	}
+	defer folder.Close()
 	for _, f := range []struct {
 		name string
 		data []byte
 	}{{"config.json", append(head, '\n')}, {"metrics.jsonl", metrics}, {"eval.jsonl", evals}} {
-		if err := writeAtomic(filepath.Join(dst, f.name), f.data); err != nil {
+		if err := writeAtomic(folder, f.name, f.data); err != nil {
 			return err
 		}
 	}
-	return r.copyEpisodes(filepath.Join(dst, "episodes"))
+	return r.copyEpisodes(folder)
 }
 
-// copyEpisodes copies the recordings of the first evaluation and of the final ones.
-func (r *Run) copyEpisodes(dst string) error {
+// copyEpisodes copies the recordings of the first evaluation and of the final ones into the folder of a summary.
+func (r *Run) copyEpisodes(dst *os.Root) error {
 	files, err := r.recordings()
 	if err != nil || len(files) == 0 {
 		return err
 	}
-	if err := os.RemoveAll(dst); err != nil { // of an older summary
+	if err := dst.RemoveAll("episodes"); err != nil { // of an older summary
 		return fmt.Errorf("run: %w", err)
 	}
-	if err := os.MkdirAll(dst, 0o755); err != nil {
+	if err := dst.MkdirAll("episodes", 0o755); err != nil {
 		return fmt.Errorf("run: cannot make the folder of a summary: %w", err)
 	}
 	for i, f := range files {
@@ -81,7 +86,7 @@ func (r *Run) copyEpisodes(dst string) error {
 		if err != nil {
 			return fmt.Errorf("run: %w", err)
 		}
-		if err := writeAtomic(filepath.Join(dst, filepath.Base(f)), data); err != nil {
+		if err := writeAtomic(dst, "episodes/"+filepath.Base(f), data); err != nil {
 			return err
 		}
 	}
