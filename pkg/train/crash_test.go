@@ -86,7 +86,7 @@ func TestDamagedNewestCheckpoint(t *testing.T) {
 // TestMain lets this program be the process that TestKill kills.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("MUSTER_TRAIN_SLOWLY"); dir != "" {
-		if err := slow(dir, 100*time.Microsecond).Run(context.Background()); err != nil {
+		if err := slow(dir, time.Millisecond).Run(context.Background()); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}

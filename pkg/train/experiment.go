@@ -81,9 +81,12 @@ func (e *Experiment) Run(ctx context.Context) (err error) {
 			err = e.panicked(p)
 		}
 	}()
-	finished, err := e.open()
-	if err != nil || finished {
-		return err
+	finished, err := e.open(ctx)
+	if err != nil {
+		return e.unprepared(ctx, err)
+	}
+	if finished {
+		return nil
 	}
 	e.state.Final = false
 	saved := time.Now()
@@ -150,7 +153,7 @@ func (e *Experiment) checkpointEvery() time.Duration {
 
 // open checks the experiment, takes its directory, builds the loop and loads the newest checkpoint. It
 // reports whether the run has finished already.
-func (e *Experiment) open() (finished bool, err error) {
+func (e *Experiment) open(ctx context.Context) (finished bool, err error) {
 	if err := e.check(); err != nil {
 		return false, err
 	}
@@ -175,7 +178,7 @@ func (e *Experiment) open() (finished bool, err error) {
 	}
 	e.board.begin(path, fmt.Sprintf("%s on %s, seed %d", e.Method, spec.Name, e.Seed), e.Steps)
 	finished = e.hasFinished(path)
-	if err := e.build(finished); err != nil {
+	if err := e.build(ctx, finished); err != nil {
 		return false, err
 	}
 	e.state = experimentState{LastEval: -1, NextLog: e.dir.Config.Settings["log_every"]}
@@ -203,25 +206,6 @@ func (e *Experiment) hasFinished(path string) bool {
 	n, err := (&run.Run{Dir: path}).Restore(map[string]run.Checkpoint{"experiment": (*stateOf)(e)})
 	e.board.resume(n)
 	return err == nil && n >= e.Steps && e.state.Final
-}
-
-// build makes the loop and compares the traced programs with those of the directory. A finished run is only
-// compared, for which the pure-Go backend is enough: it compiles at once and traces the same programs.
-func (e *Experiment) build(finished bool) (err error) {
-	setup := Setup{Key: rng.New(e.Seed), Threads: int(e.dir.Config.Settings["threads"]), Log: e.logf}
-	if finished {
-		setup.Backend, setup.Log = "go", nil
-	}
-	start := time.Now()
-	if e.loop, err = NewLoop(e.Env, e.Method, setup, orElse(e.Workers, runtime.NumCPU())); err != nil {
-		return err
-	}
-	e.board.spend("compile", time.Since(start))
-	if err := e.dir.Programs(e.loop.Learner.Programs()); err != nil || finished {
-		return err
-	}
-	e.board.backend(e.loop.Learner.Provenance())
-	return e.dir.Provenance(provenance(e.loop.Learner))
 }
 
 func (e *Experiment) check() error {

@@ -116,6 +116,8 @@ type table struct {
 	Envs, Every, Warmup, Buffer, TargetEvery int
 	Rate                                     float64
 	program                                  string                // hash
+	build                                    func(s train.Setup)   // before the learner is made
+	save                                     func()                // before its state is written
 	update                                   func(n int64) error   // before update n
 	forget                                   bool                  // true = does not save the target table
 	global                                   bool                  // true = draws from the global generator
@@ -131,6 +133,9 @@ func (m table) String() string   { return m.Name }
 func (m table) Pace() train.Pace { return train.Pace{Envs: m.Envs, UpdateEvery: m.Every} }
 
 func (m table) Build(s train.Setup) (train.Learner, replay.Replay, error) {
+	if m.build != nil {
+		m.build(s)
+	}
 	spec := s.Env.Spec()
 	buffer, err := replay.NewTransitions(s.Env, m.Buffer, m.Warmup, 8)
 	if err != nil {
@@ -211,6 +216,9 @@ func (l *tabler) Provenance() map[string]string {
 }
 
 func (l *tabler) Save(w io.Writer) error {
+	if l.m.save != nil {
+		l.m.save()
+	}
 	s := l.tables
 	if l.m.forget {
 		s.Target = nil

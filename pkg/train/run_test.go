@@ -114,7 +114,7 @@ func TestInterruptBeforeTheFirstStep(t *testing.T) {
 		e.Eval.Episodes = episodes
 		for range 2 {
 			must(t, e.Run(ctx))
-			if p := e.Progress(); p.Finished || p.Steps != 0 || p.Goal != 300 || p.Note != "stopped at step 0" {
+			if p := e.Progress(); p.Finished || p.Steps != 0 || p.Goal != 300 || p.Note != "stopped at step 0 while preparing" {
 				t.Errorf("progress %+v, want nothing done", p)
 			}
 		}
