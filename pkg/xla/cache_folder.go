@@ -133,12 +133,15 @@ func (f *cacheFolder) evict(room int64) {
 	}
 	var total int64
 	var programs []fs.FileInfo
+	now := time.Now()
+	// What is dated well ahead was used before the clock was put back, so before all that is dated properly.
+	ahead := func(info fs.FileInfo) bool { return info.ModTime().Sub(now) > abandoned }
 	for _, e := range entries {
 		info, err := e.Info()
 		switch {
 		case err != nil: // another process was faster
 		case strings.HasSuffix(e.Name(), cacheTemp):
-			if time.Since(info.ModTime()) > abandoned {
+			if now.Sub(info.ModTime()) > abandoned || ahead(info) {
 				_ = f.root.Remove(e.Name())
 			}
 		case strings.HasSuffix(e.Name(), cacheSuffix):
@@ -146,7 +149,15 @@ func (f *cacheFolder) evict(room int64) {
 			total += info.Size()
 		}
 	}
-	slices.SortFunc(programs, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
+	slices.SortFunc(programs, func(a, b fs.FileInfo) int {
+		if first := ahead(a); first != ahead(b) {
+			if first {
+				return -1
+			}
+			return 1
+		}
+		return a.ModTime().Compare(b.ModTime())
+	})
 	for _, info := range programs {
 		if total <= room {
 			return

@@ -374,6 +374,58 @@ func TestCacheFolderBound(t *testing.T) {
 	}
 }
 
+// TestCacheFolderClockPutBack: programs that are dated in the future were used before those dated now, and what a
+// writer left behind then is removed, too. A clock that is a little behind that of a file server changes nothing.
+func TestCacheFolderClockPutBack(t *testing.T) {
+	f, path := newFolder(t)
+	size := int64(len(pack(cacheKey{}, make([]byte, 1000))))
+	f.limit = 5 * size
+	date := func(name string, ahead time.Duration) {
+		t.Helper()
+		at := time.Now().Add(ahead)
+		if err := os.Chtimes(filepath.Join(path, name), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, ahead := range map[string]time.Duration{"1-fresh" + cacheTemp: abandoned / 2, "2-stale" + cacheTemp: 2 * abandoned} {
+		if err := os.WriteFile(filepath.Join(path, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		date(name, ahead)
+	}
+	const year = 365 * 24 * time.Hour
+	for k, ahead := range []time.Duration{2 * year, year, -time.Hour, time.Second, -2 * time.Hour} {
+		if err := f.put(cacheKey{byte(k)}, make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		date(cacheKey{byte(k)}.file(), ahead)
+	}
+	for k, want := range []string{"[0 2 3 4 5]", "[2 3 4 5 6]", "[2 3 5 6 7]"} { // what is left after each new program
+		if err := f.put(cacheKey{byte(5 + k)}, make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		var kept []int
+		for k := range byte(10) {
+			if _, err := os.Stat(filepath.Join(path, cacheKey{k}.file())); err == nil {
+				kept = append(kept, int(k))
+			}
+		}
+		if fmt.Sprint(kept) != want {
+			t.Errorf("programs %v, want %s", kept, want)
+		}
+	}
+	if list := files(t, path); len(list) != 6 || !strings.HasSuffix(list[5], "1-fresh"+cacheTemp) {
+		t.Errorf("files %q, want five programs and the fresh temporary file", list)
+	}
+	date(cacheKey{7}.file(), year)
+	if _, ok := f.get(cacheKey{7}); !ok { // which gives it the present date
+		t.Fatal("the last program is gone")
+	}
+	if info, err := os.Stat(filepath.Join(path, cacheKey{7}.file())); err != nil || time.Until(info.ModTime()) > time.Minute {
+		t.Errorf("used now, but dated %v (%v)", info.ModTime(), err)
+	}
+}
+
 // TestCacheFileIdentity: a plugin that is replaced is another one, even with the same size and time.
 func TestCacheFileIdentity(t *testing.T) {
 	path, content := filepath.Join(t.TempDir(), "plugin.so"), make([]byte, 3<<20)
