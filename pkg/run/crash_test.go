@@ -161,3 +161,56 @@ func TestBadPlaces(t *testing.T) {
 	_, err = Create(dir, config(8))
 	wantError(t, err, "cannot lock", dir)
 }
+
+// What a newer program has written is refused by its number, though an older checkpoint could be read.
+func TestNewerFormatsAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	saving(t, dir, 10, 20).Close()
+	parts := map[string]Checkpoint{"a": &blob{}}
+	if err := os.WriteFile(filepath.Join(dir, "checkpoint", "000000000020", "manifest.json"), []byte(`{"format": 99}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := create(t, dir, config(8))
+	_, _, err := d.Load(parts)
+	wantError(t, err, "checkpoint 20 has format 99, this program knows up to 1", "newer version")
+	d.Close()
+	if left := entries(t, filepath.Join(dir, "checkpoint")); len(left) != 2 {
+		t.Errorf("checkpoints %v, want both as they were", left)
+	}
+	r, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Restore(parts)
+	wantError(t, err, "format 99", "newer version")
+
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"format": 98}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Create(dir, config(8))
+	wantError(t, err, dir+" has format 98, this program knows up to 1", "newer version")
+	_, err = Open(dir)
+	wantError(t, err, "format 98")
+}
+
+// A link out of the directory could be moved without it: it is refused, before anything is lost.
+func TestLinksOutOfTheDirectoryAreRefused(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	saving(t, dir, 10).Close()
+	folder := filepath.Join(dir, "checkpoint")
+	if err := os.Rename(folder, filepath.Join(elsewhere, "c")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(elsewhere, "c"), folder); err != nil {
+		t.Skip("no links here:", err)
+	}
+	d, err := Create(dir, config(8))
+	if err == nil {
+		defer d.Close()
+		_, _, err = d.Load(map[string]Checkpoint{"a": &blob{}})
+	}
+	wantError(t, err, "escapes")
+	if got := strings.Count(text(t, dir, "metrics.jsonl"), "\n"); got != 1 {
+		t.Errorf("%d lines of metrics are left, want the one", got)
+	}
+}

@@ -10,7 +10,8 @@
 //	log.txt         compilations, warnings, resumed-at lines
 //	lock            who holds it
 //
-// Everything is append-only or renamed into place: a crash at any byte leaves a directory that opens.
+// Everything is append-only or renamed into place: a crash at any byte leaves a directory that opens. docs/design.md
+// lists what can happen to it, and what the run does then.
 package run
 
 import (
