@@ -78,6 +78,7 @@ type battle struct {
 	totals       [3]float32 // metrics
 	dealt        float32    // damage done to enemies in this step
 	crowd        crowd
+	fastest      float32 // cells that anybody walks in a tick, at most
 	acting       []int
 	drawn        []uint8
 	aims         []int16
@@ -233,7 +234,7 @@ func (b *battle) army(u int) int {
 func (b *battle) bury() {
 	b.dirty = false
 	b.muster()
-	b.crowd.stale = true
+	b.crowd.forget()
 	for _, u := range b.living {
 		if t := b.target[u]; t != nobody && !b.alive[t] {
 			b.target[u] = nobody

@@ -3,57 +3,61 @@ package battle
 import "math"
 
 // crowd finds who overlaps. It keeps the pairs that were within margin of touching, and looks at all pairs again
-// only when, before a round, somebody has moved half of that since: until then no other pair can touch.
+// only when, before a round, somebody may have moved half of that since: until then no other pair can touch.
 type crowd struct {
 	pairs        []pair
-	seenX, seenY []float32 // where everybody was then
-	stale        bool      // true = look again in any case
+	seenX, seenY []float32 // where everybody was when pairs were looked for
+	slack        float32   // cells that anybody may still move before pairs must be looked for; below 0: look
 	unrest       bool      // true = somebody still overlapped after the last rounds
 }
 
 type pair struct {
-	u, v  int32
-	touch float32 // sum of the radii
+	u, v   int32
+	touch  float32 // sum of the radii
+	touch2 float32 // squared, less rounding
 }
+
+// margin is a compromise by measurement: a wider one has more pairs, a narrower one is looked for more often.
+const margin = 2
 
 // contact is the part of the radii's sum, squared, from which on a distance is no overlap: float32 cannot place
 // units that touch more exactly, and would push them apart forever.
 const contact = 1 - 1e-6
 
-// margin is a compromise: a wider one has more pairs, a narrower one is looked for more often.
-const margin = 1
-
 func newCrowd(n int) crowd {
 	return crowd{pairs: make([]pair, 0, n*(n-1)/2), seenX: make([]float32, n), seenY: make([]float32, n)}
 }
 
+// forget makes the next round look for pairs: somebody appeared, died, or was put somewhere else.
+func (c *crowd) forget() { c.slack = float32(math.Inf(-1)) }
+
 // refresh makes pairs hold all that can overlap now.
 func (c *crowd) refresh(b *battle) {
-	if !c.stale {
-		const half2 = margin * margin / 4
-		for _, u := range b.living {
-			dx, dy := b.x[u]-c.seenX[u], b.y[u]-c.seenY[u]
-			if dx*dx+dy*dy >= half2 {
-				c.stale = true
-				break
-			}
-		}
-	}
-	if !c.stale {
+	if c.slack >= 0 {
 		return
 	}
-	c.stale, c.pairs = false, c.pairs[:0]
+	if !math.IsInf(float64(c.slack), -1) { // the bound is used up; how far did they really go?
+		far := float32(0)
+		for _, u := range b.living {
+			dx, dy := b.x[u]-c.seenX[u], b.y[u]-c.seenY[u]
+			far = max(far, dx*dx+dy*dy)
+		}
+		if c.slack = margin/2 - float32(math.Sqrt(float64(far))); c.slack >= 0 {
+			return
+		}
+	}
+	c.slack, c.pairs = margin/2, c.pairs[:0]
 	copy(c.seenX, b.x[:b.n])
 	copy(c.seenY, b.y[:b.n])
 	for i, u := range b.living {
 		k := &b.armory.kinds[b.kind[u]]
-		x, y := b.x[u], b.y[u]
+		x, y, radius, air := b.x[u], b.y[u], k.radius, k.air
 		for _, v := range b.living[:i] {
 			l := &b.armory.kinds[b.kind[v]]
 			dx, dy := x-b.x[v], y-b.y[v]
-			touch := k.radius + l.radius
-			if reach := touch + margin; dx*dx+dy*dy < reach*reach && k.air == l.air {
-				c.pairs = append(c.pairs, pair{int32(v), int32(u), touch})
+			touch := radius + l.radius
+			if reach := touch + margin; dx*dx+dy*dy < reach*reach && air == l.air {
+				c.pairs = append(c.pairs, pair{int32(v), int32(u), touch, touch * touch * contact})
 			}
 		}
 	}
@@ -63,11 +67,12 @@ func (c *crowd) refresh(b *battle) {
 // that stands, as in SMAClite; otherwise both take half. It says whether anybody overlapped.
 func (c *crowd) pushApart(b *battle) (pushed bool) {
 	c.refresh(b)
-	for _, p := range c.pairs {
+	for i := range c.pairs {
+		p := &c.pairs[i]
 		u, v := p.u, p.v
 		dx, dy := b.x[v]-b.x[u], b.y[v]-b.y[u]
 		d2 := dx*dx + dy*dy
-		if d2 >= p.touch*p.touch*contact {
+		if d2 >= p.touch2 {
 			continue
 		}
 		pushed = true
@@ -85,6 +90,7 @@ func (c *crowd) pushApart(b *battle) (pushed bool) {
 				share = 1
 			}
 		}
+		c.slack -= overlap
 		f := overlap / d
 		b.x[v] += dx * f * share
 		b.y[v] += dy * f * share

@@ -85,7 +85,7 @@ func (b *battle) settle() {
 	clear(b.vx[:b.n]) // nobody walks, so both give way
 	clear(b.vy[:b.n])
 	b.muster()
-	b.crowd.stale = true
+	b.crowd.forget()
 	for range rounds {
 		pushed := b.crowd.pushApart(b)
 		if !b.keepInside() && !pushed {
@@ -146,6 +146,7 @@ func (b *battle) drawTags() {
 func (b *battle) makeReady() {
 	b.fighters, b.healers = [2]int{}, [2]int{}
 	var sumX, sumY [2]float64
+	b.fastest = 0
 	for u := range b.n {
 		k, army := &b.armory.kinds[b.kind[u]], b.army(u)
 		b.hp[u], b.shield[u], b.energy[u], b.ready[u], b.struck[u] = k.hp, k.shield, 0, 0, -shieldDelay
@@ -157,6 +158,7 @@ func (b *battle) makeReady() {
 		} else {
 			b.fighters[army]++
 		}
+		b.fastest = max(b.fastest, k.speed)
 		sumX[army] += float64(b.x[u])
 		sumY[army] += float64(b.y[u])
 	}
@@ -181,7 +183,7 @@ func (b *battle) makeReady() {
 	}
 	b.dirty = false
 	b.muster()
-	b.crowd.stale = true
+	b.crowd.forget()
 	if b.world.EpisodeScale {
 		b.fullPay = b.episodePay()
 	}

@@ -18,10 +18,12 @@ func (a Attack) MarshalText() ([]byte, error)  { return []byte(a.String()), nil 
 func (e Enemy) MarshalText() ([]byte, error)   { return []byte(e.String()), nil }
 func (r Reward) MarshalText() ([]byte, error)  { return []byte(r.String()), nil }
 
-func (p *Profile) UnmarshalText(text []byte) error { return find((*uint8)(p), profiles, text) }
-func (a *Attack) UnmarshalText(text []byte) error  { return find((*uint8)(a), attacks, text) }
-func (e *Enemy) UnmarshalText(text []byte) error   { return find((*uint8)(e), enemies, text) }
-func (r *Reward) UnmarshalText(text []byte) error  { return find((*uint8)(r), rewards, text) }
+func (p *Profile) UnmarshalText(text []byte) error {
+	return find((*uint8)(p), "Profile", profiles, text)
+}
+func (a *Attack) UnmarshalText(text []byte) error { return find((*uint8)(a), "Attack", attacks, text) }
+func (e *Enemy) UnmarshalText(text []byte) error  { return find((*uint8)(e), "Enemy", enemies, text) }
+func (r *Reward) UnmarshalText(text []byte) error { return find((*uint8)(r), "Reward", rewards, text) }
 
 func nameOf(names []string, i uint8) string {
 	if int(i) < len(names) {
@@ -30,11 +32,21 @@ func nameOf(names []string, i uint8) string {
 	return fmt.Sprint(i)
 }
 
-func find(i *uint8, names []string, text []byte) error {
+func find(i *uint8, field string, names []string, text []byte) error {
 	k := slices.Index(names, string(text))
 	if k < 0 {
-		return fmt.Errorf("%q, want %s", text, strings.Join(names, ", "))
+		return &unknownName{field, string(text), names}
 	}
 	*i = uint8(k)
 	return nil
+}
+
+// unknownName is the error of a constant that has no such name.
+type unknownName struct {
+	field, text string
+	names       []string
+}
+
+func (e *unknownName) Error() string {
+	return fmt.Sprintf("field %q is %q, want %s", e.field, e.text, strings.Join(e.names, ", "))
 }

@@ -37,6 +37,7 @@ func (w World) validate() error {
 		{"Miss", w.Miss, 0, 1},
 		{"Sight", w.Sight, 0.1, 1000},
 		{"Reach", w.Reach, 0.1, 1000},
+		{"len(Units)", float64(len(w.Units)), 0, 100},
 	} {
 		if !(c.value >= c.least && c.value <= c.most) { // also NaN
 			return fmt.Errorf("battle: %s: %s is %v, want %v to %v", w.Name, c.name, c.value, c.least, c.most)
@@ -127,6 +128,17 @@ func (b *battle) fits() error {
 		}
 		if len(army.kinds) > 0 && fighters == 0 {
 			return fmt.Errorf("battle: %s: %s has healers only, want a unit that fights", w.Name, army.name)
+		}
+	}
+	for _, c := range b.compositions {
+		fighters := 0
+		for t, n := range c {
+			if b.armory.kinds[b.familyKinds[t]].attack != Heal {
+				fighters += n
+			}
+		}
+		if fighters <= w.Family.Fewer {
+			return fmt.Errorf("battle: %s: the composition %v of %v has healers only, want a unit that fights", w.Name, c, w.Family.types())
 		}
 	}
 	widest := float32(0)
