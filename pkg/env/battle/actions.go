@@ -81,6 +81,8 @@ func (b *battle) orderAllies(act []int32) {
 		}
 		b.lastAction[i] = int32(action)
 		switch {
+		case b.world.Mirror:
+			b.order[i] = hunt // with the target it has
 		case action == Stop:
 			b.order[i], b.target[i] = stop, nobody
 		case action < FirstTarget:

@@ -106,13 +106,8 @@ func (b *battle) couldHeal(u, v int) bool {
 	return u != v && against.can && dx*dx+dy*dy < against.scan2
 }
 
-// orderEnemies gives the enemies their orders for this environment step; with Mirror the allies theirs.
+// orderEnemies gives the enemies their orders for this environment step.
 func (b *battle) orderEnemies() {
-	if b.world.Mirror {
-		for _, u := range b.living[:b.livingAllies] {
-			b.order[u] = hunt
-		}
-	}
 	for _, u := range b.living[b.livingAllies:] {
 		switch {
 		case b.world.Epsilon > 0 && b.rand.Float64() < b.world.Epsilon:
