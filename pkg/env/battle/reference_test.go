@@ -2,17 +2,52 @@ package battle
 
 import (
 	"fmt"
+	"math"
+	"strings"
 	"testing"
+
+	"github.com/muster-marl/muster/pkg/stats"
 )
 
-func TestB20Probe(t *testing.T) {
-	for _, f := range families {
-		for _, w := range []World{f.of(3, 4, 5), f.of(6), f.of(7), f.of(8)} {
+// TestB20Reference plays the scripts in the families, 1,000 battles a cell, and prints them beside what they reached
+// elsewhere:
+//
+//	go test ./pkg/env/battle -run B20 -v
+func TestB20Reference(t *testing.T) {
+	const battles = 1000
+	references := References()
+	rows := make([]string, len(references))
+	for i, r := range references {
+		t.Run(fmt.Sprintf("%s-%v-%s", r.Family, r.Sizes, r.Script), func(t *testing.T) {
+			t.Parallel()
+			var row strings.Builder
+			fmt.Fprintf(&row, "| %s %v | %s | %.2f / %.0f |", r.Family, r.Sizes, r.Script, r.SMAClite.WinRate, r.SMAClite.Length)
 			for _, p := range []Profile{Lite, SC2} {
-				w := w.WithProfile(p)
-				n, fo := play(t, w, w.Near(), 300), play(t, w, w.Focus(), 300)
-				fmt.Printf("%s near %.2f/%.0f focus %.2f/%.0f\n", w.name(), n.rate(), n.length(), fo.rate(), fo.length())
+				w := map[string]func(...int) World{"sz": SZ, "csz": CSZ, "mmm": MMM}[r.Family](r.Sizes...).WithProfile(p)
+				script, want := w.Near(), r.Lite
+				if r.Script == "focus" {
+					script = w.Focus()
+				}
+				if p == SC2 {
+					want = r.SC2
+				}
+				c := play(t, w, script, battles)
+				interval := stats.Wilson(c.wins, c.episodes, 0.95)
+				fmt.Fprintf(&row, " %.2f / %.0f | **%.3f** (%.3f–%.3f) / **%.1f** | %+.2f / %+.0f %% |", want.WinRate, want.Length,
+					c.rate(), interval.Low, interval.High, c.length(), c.rate()-want.WinRate, 100*(c.length()/want.Length-1))
+				if math.Abs(c.rate()-want.WinRate) > 0.1 || math.Abs(c.length()/want.Length-1) > 0.1 {
+					t.Errorf("%v: win rate %.3f and length %.1f, want %.2f ± 0.10 and %.0f ± 10 %%", p, c.rate(), c.length(), want.WinRate, want.Length)
+				}
+				if p == Lite && math.Abs(c.rate()-r.SMAClite.WinRate) > 0.17 {
+					t.Errorf("win rate %.3f, SMAClite's is %.2f, want within 0.17", c.rate(), r.SMAClite.WinRate)
+				}
 			}
-		}
+			rows[i] = row.String()
+		})
 	}
+	t.Cleanup(func() {
+		t.Logf("win rate / mean length, 95 %% intervals (Wilson), %d battles a cell\n"+
+			"| family | script | SMAClite | first, lite | ours, lite | deviation | first, sc2 | ours, sc2 | deviation |\n|---|---|---|---|---|---|---|---|---|\n%s",
+			battles, strings.Join(rows, "\n"))
+	})
 }
