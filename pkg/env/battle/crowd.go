@@ -2,8 +2,9 @@ package battle
 
 import "math"
 
-// crowd finds who overlaps. It keeps the pairs that were within margin of touching, and looks at all pairs again
-// only when, before a round, somebody may have moved half of that since: until then no other pair can touch.
+// crowd finds who overlaps by a Verlet list: it keeps the pairs that were within margin of touching, and looks at
+// all pairs again only when, before a round, somebody may have moved half of that since: until then no other pair
+// can touch.
 type crowd struct {
 	pairs        []pair
 	seenX, seenY []float32 // where everybody was when pairs were looked for
