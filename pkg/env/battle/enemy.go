@@ -179,13 +179,13 @@ func (b *battle) orderHeuristic(u int) {
 	least := float32(0)
 	kept := false
 	heals := b.armory.kinds[b.kind[u]].attack == Heal
-	sight := b.armory.kinds[b.kind[u]].sight
+	sees := b.armory.kinds[b.kind[u]].sight
 	chosen, visible := nobody, nobody
 	for _, v := range b.victims(u) {
 		against := b.armory.versus(b.kind[u], b.kind[v])
 		dx, dy := b.x[v]-b.x[u], b.y[v]-b.y[u]
 		d2 := dx*dx + dy*dy
-		if v == u || d2 > sight*sight {
+		if v == u || d2 > sees*sees {
 			continue
 		}
 		if inSight++; b.rand.IntN(inSight) == 0 {

@@ -97,8 +97,8 @@ func TestSMAXEnemy(t *testing.T) {
 	}
 	for _, c := range []struct{ x, y, goalX, goalY float32 }{
 		{18.5, 10, 16.5, 10}, // marines in sight, west
-		{28, 12, 26, 12}, // none: (4, 20) is opposite, further west than north
-		{8, 30, 8, 28},   // (24, 2): further south than east
+		{28, 12, 26, 12},     // none: (4, 20) is opposite, further west than north
+		{8, 30, 8, 28},       // (24, 2): further south than east
 	} {
 		b.x[2], b.y[2], b.startX[2], b.startY[2] = c.x, c.y, c.x, c.y
 		b.orderEnemies()

@@ -38,6 +38,7 @@ func TestBadWorlds(t *testing.T) {
 		{Random("protos_5_vs_5"), `there is no map "protos_5_vs_5"; the nearest is "protoss_5_vs_5"`},
 		{World{}, "Name is empty"},
 		{Open("empty", 10), "has 0 kinds of armies"},
+		{change(SZ(), func(w *World) { w.Name = "../sz" }), `Name is "../sz", want letters`},
 		{change(SZ(), func(w *World) { w.Allies = Map("3m").Allies }), "has 2 kinds of armies"},
 		{change(Map("3m"), func(w *World) { w.Enemies = nil }), "Enemies has 0 units, want 1 to 128"},
 		{change(Map("3m"), func(w *World) { w.Allies = nil }), "Terrain is for fixed armies"},

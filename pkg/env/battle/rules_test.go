@@ -383,7 +383,7 @@ func TestWallsStop(t *testing.T) {
 }
 
 func ExampleWorld() {
-	w := Open("two against one", 100)
+	w := Open("two-against-one", 100)
 	w.Allies = []Group{{X: 9, Y: 16, Units: []Count{{"stalker", 2}}}}
 	w.Enemies = []Group{{X: 23, Y: 16, Units: []Count{{"zealot", 1}}}}
 	w.Leaders = 1
@@ -393,5 +393,5 @@ func ExampleWorld() {
 		return
 	}
 	fmt.Println(e.Spec().Name, e.Spec().Actions, e.Spec().Entities)
-	// Output: battle/two against one-l1 [7] 3
+	// Output: battle/two-against-one-l1 [7] 3
 }

@@ -181,29 +181,10 @@ func (b *battle) makeReady() {
 		slot := b.slot(u)
 		b.present[slot], b.roles[slot] = true, b.role(u)
 	}
-	b.dirty = false
+	b.died = false
 	b.muster()
 	b.crowd.forget()
 	if b.world.EpisodeScale {
 		b.fullPay = b.episodePay()
 	}
-}
-
-// slot is the entity of a unit: agents first, enemies from maxAllies on.
-func (b *battle) slot(u int) int {
-	if u < b.na {
-		return u
-	}
-	return b.maxAllies + u - b.na
-}
-
-// role is Leader for the first agents (Leaders of them), in the order of lineUp. A leader that dies stays one.
-func (b *battle) role(u int) uint8 {
-	switch {
-	case u >= b.na:
-		return NonAgent
-	case u < b.world.Leaders:
-		return Leader
-	}
-	return Follower
 }

@@ -10,7 +10,7 @@ func (b *battle) playTick() {
 	b.setCourses()
 	b.moveUnits()
 	b.fight()
-	if b.dirty {
+	if b.died {
 		b.bury()
 	}
 }

@@ -199,7 +199,7 @@ func newArmory(w *World, units []Unit) *armory {
 	a := &armory{pairs: make([]versus, 0, len(units)*len(units))}
 	jitter := 0.0
 	if w.Profile == SC2 {
-		jitter = 2
+		jitter = maxJitter
 	}
 	for _, u := range units {
 		k := kind{

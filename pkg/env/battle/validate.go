@@ -3,8 +3,11 @@ package battle
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 )
+
+var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_+-]{0,99}$`)
 
 func (w World) validate() error {
 	if w.Name == "" {
@@ -21,6 +24,8 @@ func (w World) validate() error {
 		return fmt.Errorf("battle: there is no map %q; the nearest is %q", w.Name, nearest(w.Name, allNames()))
 	case drawn != 1:
 		return fmt.Errorf("battle: %s has %d kinds of armies, want one of Allies and Enemies, Family, Teams", w.Name, drawn)
+	case !plainName.MatchString(w.Name):
+		return fmt.Errorf("battle: Name is %.100q, want letters, digits, '_', '+', '-': it names directories", w.Name)
 	}
 	for _, c := range []struct {
 		name        string

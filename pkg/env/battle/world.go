@@ -90,7 +90,7 @@ const (
 var rewards = []string{"smac", "damage", "sparse"}
 
 const (
-	sight      = 9   // SMAC, unit_sight_range
+	sightRange = 9   // SMAC, unit_sight_range
 	reach      = 6   // SMAC, unit_shoot_range, the same for all types
 	leastReach = 2   // SMACv2, min_attack_range
 	side       = 32  // cells of a map (SMAClite, maps/map.py); the size of REFIL's empty map is not documented
@@ -100,7 +100,7 @@ const (
 // Open returns a world without armies on open ground, 32 × 32 cells, in which an episode has at most limit steps:
 // the beginning of a scenario of one's own.
 func Open(name string, limit int) World {
-	return World{Name: name, Limit: limit, Width: side, Height: side, Sight: sight, Reach: reach}
+	return World{Name: name, Limit: limit, Width: side, Height: side, Sight: sightRange, Reach: reach}
 }
 
 // WithProfile returns w with another clock.
