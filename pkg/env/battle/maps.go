@@ -97,23 +97,20 @@ func strip() []string {
 	return terrain(func(_, y int) bool { return y >= 8 && y < 24 })
 }
 
-// corridor is two rooms on the diagonal with a choke between them, which is what matters of SMAC's map; its
-// cells are ours.
+// corridor is a room in which both armies start and a passage behind the allies, as wide as a few units, into a
+// second room: what matters of SMAC's map. Its cells are ours.
 func corridor() []string {
 	return terrain(func(x, y int) bool {
-		along, across := x+y, x-y
-		if along >= 43 && along < 50 {
-			return across >= -2 && across <= 2
-		}
-		return x > 0 && y > 0 && x < side-1 && y < side-1 && across > -13 && across < 13
+		start, end := min(x, y) >= 14 && max(x, y) < side-1, min(x, y) >= 1 && max(x, y) < 12
+		return start || end || x+y > 20 && x+y < 30 && x-y >= -2 && x-y <= 2
 	})
 }
 
-// ravine is a walled field with a cliff between the allies and the enemies, open at both ends only; its cells
-// are ours.
+// ravine is a walled field with a cliff between the armies and a narrow ramp in its middle. Its cells are ours: in
+// StarCraft the colossi walk over the cliff and the zerglings find their way around, which neither can here.
 func ravine() []string {
 	return terrain(func(x, y int) bool {
-		return y >= 6 && y < 20 && (y != 12 || x < 4 || x >= side-4)
+		return y >= 6 && y < 20 && (y != 12 || x == 16)
 	})
 }
 
