@@ -2,6 +2,7 @@ package battle
 
 import (
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -48,6 +49,15 @@ func TestB8Sizes(t *testing.T) {
 		got := []int{s.Agents, s.Entities, s.EntityDim, s.Actions[0], int(b.fullPay), b.layout.hp, s.MaxSteps, s.Roles}
 		if want := []int{8, c.entities, c.entity, c.actions, c.pay, c.at, 150, 3}; !slices.Equal(got, want) {
 			t.Errorf("%s: agents, entities, their width, actions, pay, place of hp, limit, roles are %v, want %v", c.w.Name, got, want)
+		}
+	}
+	one := CSZ()
+	one.Composition = []int{2, 2, 1}
+	for _, w := range []World{CSZ(3, 4, 5).WithLeaders(2), CSZ(8).WithLeaders(4), one, CSZ().WithProfile(Lite)} {
+		b, _ := begin(t, w, rng.New(1))
+		all, _ := begin(t, CSZ(), rng.New(1))
+		if b.spec.Name = all.spec.Name; !reflect.DeepEqual(b.spec, all.spec) {
+			t.Errorf("%s has sizes %+v, want its family's %+v", w.name(), b.spec, all.spec)
 		}
 	}
 	for name, want := range map[string][3]int{ // actions, obs, state as SMACv2 gives them with own positions

@@ -104,22 +104,31 @@ func (b *battle) moveUnits() {
 func (b *battle) keepInside() (changed bool) {
 	for _, u := range b.living {
 		k := &b.armory.kinds[b.kind[u]]
-		x, y := b.x[u], b.y[u]
-		cx := min(max(x, k.radius), b.field.width-k.radius)
-		cy := min(max(y, k.radius), b.field.height-k.radius)
-		if b.field.walls != nil && !k.air && b.field.blocked(cx, cy) {
-			switch {
-			case !b.field.blocked(cx, b.oldY[u]):
-				cy = b.oldY[u]
-			case !b.field.blocked(b.oldX[u], cy):
-				cx = b.oldX[u]
+		x, y := clamp(b.x[u], k.radius, b.field.width), clamp(b.y[u], k.radius, b.field.height)
+		if b.field.walls != nil && !k.air && b.field.blocked(x, y) {
+			switch oldX, oldY := b.oldX[u], b.oldY[u]; {
+			case !b.field.blocked(x, oldY):
+				y = oldY
+			case !b.field.blocked(oldX, y):
+				x = oldX
 			default:
-				cx, cy = b.oldX[u], b.oldY[u]
+				x, y = oldX, oldY
 			}
 		}
-		if cx != x || cy != y {
-			b.x[u], b.y[u], changed = cx, cy, true
+		if x != b.x[u] || y != b.y[u] {
+			b.x[u], b.y[u], changed = x, y, true
 		}
 	}
 	return changed
+}
+
+// clamp keeps a circle between 0 and end.
+func clamp(x, radius, end float32) float32 {
+	if x < radius {
+		return radius
+	}
+	if x > end-radius {
+		return end - radius
+	}
+	return x
 }
