@@ -220,3 +220,12 @@ func TestPartialSight(t *testing.T) {
 		t.Errorf("after the first agent's death %d pairs see each other, want 3, all of agent 1", n)
 	}
 }
+
+// TestPresetsAreOnesOwn: who changes a world from a constructor changes it for nobody else.
+func TestPresetsAreOnesOwn(t *testing.T) {
+	m, r := Map("2s3z"), Random("zerg_5_vs_5")
+	m.Allies[0].Units[0].N, m.Terrain[0], m.AttackPoint.X, r.Teams.Units[0].P = 9, "", 1, 0
+	if again := Map("2s3z"); again.Allies[0].Units[0].N != 2 || again.Terrain[0] == "" || again.AttackPoint.X != 9 || Random("zerg_5_vs_5").Teams.Units[0].P != 0.45 {
+		t.Error("a changed preset stays changed")
+	}
+}

@@ -11,7 +11,7 @@ import (
 // Counts and limits: SMAC, maps/smac_maps.py. Places, attack points and terrain: SMAClite, smaclite_maps/*.json,
 // where it has the map; the others start like 2s3z.
 func Map(name string) World {
-	for _, m := range standardMaps {
+	for _, m := range standardMaps() {
 		if m.name == name {
 			w := Open(name, m.limit)
 			w.Terrain = m.terrain()
@@ -24,9 +24,9 @@ func Map(name string) World {
 
 // MapNames returns the names that Map knows.
 func MapNames() []string {
-	names := make([]string, len(standardMaps))
-	for i, m := range standardMaps {
-		names[i] = m.name
+	var names []string
+	for _, m := range standardMaps() {
+		names = append(names, m.name)
 	}
 	return names
 }
@@ -48,32 +48,35 @@ type standardMap struct {
 	attack          *Point // nil = the middle of the allies
 }
 
-var standardMaps = []standardMap{
-	west("3m", 60, strip, marines(3), marines(3)),
-	west("8m", 120, strip, marines(8), marines(8)),
-	west("25m", 150, strip, marines(25), marines(25)),
-	west("5m_vs_6m", 70, strip, marines(5), marines(6)),
-	west("8m_vs_9m", 120, strip, marines(8), marines(9)),
-	west("10m_vs_11m", 150, strip, marines(10), marines(11)),
-	west("27m_vs_30m", 180, strip, marines(27), marines(30)),
-	west("MMM", 150, strip, mmm(1, 2, 7), mmm(1, 2, 7)),
-	west("MMM2", 180, strip, mmm(1, 2, 7), mmm(1, 3, 8)),
-	west("2s3z", 120, strip, sz(2, 3), sz(2, 3)),
-	west("3s5z", 150, strip, sz(3, 5), sz(3, 5)),
-	west("3s5z_vs_3s6z", 170, strip, sz(3, 5), sz(3, 6)),
-	west("3s_vs_3z", 150, open, some(3, "stalker"), some(3, "zealot")),
-	west("3s_vs_4z", 200, open, some(3, "stalker"), some(4, "zealot")),
-	west("3s_vs_5z", 250, open, some(3, "stalker"), some(5, "zealot")),
-	west("1c3s5z", 180, strip, append(some(1, "colossus"), sz(3, 5)...), append(some(1, "colossus"), sz(3, 5)...)),
-	west("2m_vs_1z", 150, strip, marines(2), some(1, "zealot")),
-	{"corridor", 400, corridor, []Group{{19.04, 19.12, some(6, "zealot")}}, []Group{{27.91, 28.24, some(24, "zergling")}}, &Point{4.47, 4.33}},
-	west("6h_vs_8z", 150, open, some(6, "hydralisk"), some(8, "zealot")),
-	{"2s_vs_1sc", 300, open, []Group{{11.12, 10.34, some(1, "stalker")}, {16.98, 10.37, some(1, "stalker")}},
-		[]Group{{13.92, 20.04, some(1, "spine crawler")}}, nil},
-	west("so_many_baneling", 100, open, some(7, "zealot"), some(32, "baneling")),
-	{"bane_vs_bane", 200, open, []Group{{16, 11, some(20, "zergling")}, {16, 8, some(4, "baneling")}},
-		[]Group{{16, 21, some(20, "zergling")}, {16, 24, some(4, "baneling")}}, &Point{16, 8}},
-	{"2c_vs_64zg", 400, ravine, []Group{{16, 16, some(2, "colossus")}}, []Group{{16, 9, some(64, "zergling")}}, &Point{16, 16}},
+// standardMaps makes them anew, so that who changes one changes it for nobody else.
+func standardMaps() []standardMap {
+	return []standardMap{
+		west("3m", 60, strip, marines(3), marines(3)),
+		west("8m", 120, strip, marines(8), marines(8)),
+		west("25m", 150, strip, marines(25), marines(25)),
+		west("5m_vs_6m", 70, strip, marines(5), marines(6)),
+		west("8m_vs_9m", 120, strip, marines(8), marines(9)),
+		west("10m_vs_11m", 150, strip, marines(10), marines(11)),
+		west("27m_vs_30m", 180, strip, marines(27), marines(30)),
+		west("MMM", 150, strip, mmm(1, 2, 7), mmm(1, 2, 7)),
+		west("MMM2", 180, strip, mmm(1, 2, 7), mmm(1, 3, 8)),
+		west("2s3z", 120, strip, sz(2, 3), sz(2, 3)),
+		west("3s5z", 150, strip, sz(3, 5), sz(3, 5)),
+		west("3s5z_vs_3s6z", 170, strip, sz(3, 5), sz(3, 6)),
+		west("3s_vs_3z", 150, open, some(3, "stalker"), some(3, "zealot")),
+		west("3s_vs_4z", 200, open, some(3, "stalker"), some(4, "zealot")),
+		west("3s_vs_5z", 250, open, some(3, "stalker"), some(5, "zealot")),
+		west("1c3s5z", 180, strip, append(some(1, "colossus"), sz(3, 5)...), append(some(1, "colossus"), sz(3, 5)...)),
+		west("2m_vs_1z", 150, strip, marines(2), some(1, "zealot")),
+		{"corridor", 400, corridor, []Group{{19.04, 19.12, some(6, "zealot")}}, []Group{{27.91, 28.24, some(24, "zergling")}}, &Point{4.47, 4.33}},
+		west("6h_vs_8z", 150, open, some(6, "hydralisk"), some(8, "zealot")),
+		{"2s_vs_1sc", 300, open, []Group{{11.12, 10.34, some(1, "stalker")}, {16.98, 10.37, some(1, "stalker")}},
+			[]Group{{13.92, 20.04, some(1, "spine crawler")}}, nil},
+		west("so_many_baneling", 100, open, some(7, "zealot"), some(32, "baneling")),
+		{"bane_vs_bane", 200, open, []Group{{16, 11, some(20, "zergling")}, {16, 8, some(4, "baneling")}},
+			[]Group{{16, 21, some(20, "zergling")}, {16, 24, some(4, "baneling")}}, &Point{16, 8}},
+		{"2c_vs_64zg", 400, ravine, []Group{{16, 16, some(2, "colossus")}}, []Group{{16, 9, some(64, "zergling")}}, &Point{16, 16}},
+	}
 }
 
 // west is a map whose allies start in the west and whose enemies start in the east.

@@ -3,6 +3,7 @@ package battle
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Teams is armies whose units and places are drawn anew in each episode (SMACv2, env/starcraft2/distributions.py
@@ -35,7 +36,7 @@ func Random(name string) World {
 				continue
 			}
 			w := Open(name, 200) // limit: examples/configs
-			w.Teams = Teams{Units: races[race], Allies: n[0], Enemies: n[1], Reflect: 0.5}
+			w.Teams = Teams{Units: slices.Clone(races[race]), Allies: n[0], Enemies: n[1], Reflect: 0.5}
 			w.TypeRanges, w.OwnPosition, w.EpisodeScale = true, true, true
 			return w
 		}
