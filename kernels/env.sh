@@ -1,8 +1,9 @@
 # shellcheck shell=bash disable=SC2154
-# Sourced by launch.sh, notebooks/open and notebooks/test; expects $root. The one place that decides how Go code is built
-# and which backend runs. What the user has set wins: GOMLX_BACKEND, PJRT_PLUGIN_LIBRARY_PATH, GOEXPERIMENT, MUSTER_XLA.
+# Sourced by launch.sh, notebooks/open and notebooks/test; expects $root, and from notebooks/open, which fetches what is
+# missing, $mode. The one place that decides how Go code is built and which backend runs. What the user has set wins: GOMLX_BACKEND, PJRT_PLUGIN_LIBRARY_PATH, GOEXPERIMENT, MUSTER_XLA.
 # It returns 1 after one line on stderr when nothing can be built, and leaves, besides the exported variables,
 #   no_xla      why XLA cannot run here, empty if it can
+#   xla_kind    cpu or cuda: which plugin is meant, and which list of packages, kernels/xla-KIND.txt
 #   cell_flags  GOFLAGS for cells and for everything that shares the build cache with them
 wrong() { printf 'muster: %s\n' "$*" >&2; }
 newer() { # HAVE NEED: true if Go version HAVE (go1.26.8, or what a release candidate calls itself) is not older than NEED (1.26.5)
@@ -17,8 +18,9 @@ newer() { # HAVE NEED: true if Go version HAVE (go1.26.8, or what a release cand
 
 [ -z "${decided:-}" ] || [ "$GOMLX_BACKEND" != "$decided" ] || unset GOMLX_BACKEND # sourced again, after XLA was fetched
 case "${MUSTER_XLA:-auto}" in
-auto | off) ;; # a new kind also needs a branch where the plugin is searched, and kernels/xla-KIND.txt for notebooks/open
-*) wrong "MUSTER_XLA=$MUSTER_XLA is unknown: use auto or off" && return 1 ;;
+auto | off) xla_kind=cpu ;;
+cuda) xla_kind=cuda ;;
+*) wrong "MUSTER_XLA=$MUSTER_XLA is unknown: use auto, cuda or off" && return 1 ;;
 esac
 
 while read -r word need _; do [ "$word" != go ] || break; done <"$root/go.mod"
@@ -56,15 +58,37 @@ if [ "${MUSTER_XLA:-auto}" = off ]; then
 	no_xla='MUSTER_XLA=off'
 elif [ "$cgo" != 1 ] || ! $cc -E -x c - >/dev/null 2>&1 <<<'#include <stdlib.h>'; then # unquoted: it may be "ccache gcc"
 	no_xla='no C compiler; Debian or Ubuntu: apt-get install gcc libc6-dev'
+elif [ "$xla_kind" = cuda ] && [ "$os/$arch" != linux/amd64 ]; then
+	no_xla="no CUDA plugin for $os/$arch, only for linux/amd64"
 elif [ -z "${PJRT_PLUGIN_LIBRARY_PATH:-}" ]; then
-	no_xla="no plugin for $os/$arch"
-	for dir in "$HOME/.local/lib/go-xla" /usr/local/lib/go-xla "$root/.cache/xla/lammps_jax_pjrt_cpu"; do
-		if [ -e "$dir/pjrt_c_api_cpu_plugin.so" ]; then
-			export PJRT_PLUGIN_LIBRARY_PATH="$dir"
-			no_xla=''
-			break
-		fi
-	done
+	search() { # FILE FOLDER…: the first that holds it
+		local file="$1" dir
+		shift && found=''
+		for dir; do [ -n "$found" ] || [ ! -e "$dir/$file" ] || found="$dir"; done
+	}
+	search pjrt_c_api_cpu_plugin.so "$HOME/.local/lib/go-xla" /usr/local/lib/go-xla "$root/.cache/xla/lammps_jax_pjrt_cpu"
+	plugins="$found"
+	if [ "$xla_kind" = cuda ]; then
+		search pjrt_c_api_cuda_plugin.so "$HOME/.local/lib/go-xla/nvidia" /usr/local/lib/go-xla/nvidia "$root/.cache/xla_cuda/jax_plugins/xla_cuda13"
+		plugins="${found:+$found${plugins:+:$plugins}}" # cells may still ask for xla:cpu
+		case "$found" in "$root"/*) # the libraries also load each other, by name
+			for dir in "$root/.cache/xla_cuda/nvidia/"*/lib; do export LD_LIBRARY_PATH="$dir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"; done ;;
+		esac
+	fi
+	if [ -n "$plugins" ]; then export PJRT_PLUGIN_LIBRARY_PATH="$plugins"; else
+		no_xla="no plugin for $os/$arch"; fi # which notebooks/open fetches for linux/amd64
+fi
+if [ "$xla_kind" = cuda ]; then # asked for by name: what is in its way is an error
+	missing="$no_xla"
+	case "${mode:-}:$no_xla" in
+	:'no plugin for linux/amd64') missing='no plugin yet; fetch it with MUSTER_XLA=cuda notebooks/open --prepare' ;;
+	prepare:'' | prepare:'no plugin for linux/amd64') missing='' ;; # perhaps for another machine
+	*:'' | *:'no plugin for linux/amd64')
+		missing=''
+		compgen -G '/dev/nvidia[0-9]*' >/dev/null || nvidia-smi -L >/dev/null 2>&1 ||
+			missing='no NVIDIA driver (no /dev/nvidia0, and nvidia-smi lists no GPU)' ;;
+	esac
+	[ -z "$missing" ] || { wrong "MUSTER_XLA=cuda cannot run: $missing"; return 1; }
 fi
 cell_flags="-buildvcs=false '-ldflags=-s -w'"
 if [ -n "$no_xla" ]; then
@@ -72,7 +96,7 @@ if [ -n "$no_xla" ]; then
 	case "${GOMLX_BACKEND:-}" in xla*) wrong "GOMLX_BACKEND=$GOMLX_BACKEND cannot run: $no_xla" && return 1 ;; esac
 fi
 if [ -z "${GOMLX_BACKEND:-}" ]; then
-	decided=xla:cpu
+	decided=xla:$xla_kind
 	[ -z "$no_xla" ] || decided=go:ops_sequential
 	export GOMLX_BACKEND="$decided"
 fi

@@ -13,7 +13,7 @@ finish() {
 trap finish EXIT
 mkdir -p "$box/pkg" "$top/home" "$top/tools" "$top/go" "$top/python" "$top/cc"
 cp -r "$root/notebooks" "$root/kernels" "$root/go.mod" "$root/go.sum" "$box/" && rm -rf "$box/notebooks/runs"
-for tool in bash env cat mkdir rm mv cp chmod touch sleep grep sed head tail uname dirname readlink find flock mktemp; do
+for tool in bash env cat mkdir rm mv cp ln chmod touch sleep grep sed head tail uname dirname readlink find flock mktemp; do
 	ln -s "$(command -v "$tool")" "$top/tools/$tool"
 done
 for tool in gcc cc; do ! command -v "$tool" >/dev/null || ln -s "$(command -v "$tool")" "$top/cc/$tool"; done
@@ -46,10 +46,17 @@ case "\$*" in
 	[ -z "\${NOVENV:-}" ] || { echo "ensurepip is not available" && exit 1; }
 	mkdir -p "\$4/bin" && cp "\$0" "\$4/bin/python" ;;
 *--target*)
-	echo xla >>"$calls"
+	kind=xla
+	case "\$*" in *cuda*) kind=cuda ;; esac
+	echo "\$kind" >>"$calls"
 	[ -z "\${NOXLA:-}" ] || { echo "connection broken by NewConnectionError" && exit 1; }
 	while [ "\$1" != --target ]; do shift; done
-	mkdir -p "\$2/lammps_jax_pjrt_cpu" && touch "\$2/lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so" ;;
+	if [ "\$kind" = cuda ]; then
+		mkdir -p "\$2/jax_plugins/xla_cuda13" "\$2/nvidia/cu13/bin" "\$2/nvidia/cu13/nvvm" "\$2/nvidia/cu13/lib" "\$2/nvidia/cudnn/lib"
+		touch "\$2/jax_plugins/xla_cuda13/xla_cuda_plugin.so" "\$2/nvidia/cu13/bin/ptxas"
+	else
+		mkdir -p "\$2/lammps_jax_pjrt_cpu" && touch "\$2/lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so"
+	fi ;;
 '-m pip '*)
 	echo pip >>"$calls"
 	[ -z "\${NOPIP:-}" ] || { echo "\$NOPIP" && exit 1; } ;;
@@ -141,10 +148,45 @@ clear
 path="$top/go:$top/python:$top/tools" expect "no C compiler" 0 1 'pure-Go backend runs everything, slower: no C compiler'
 same "no C compiler" "$(called)" "$all"
 clear
-expect "unknown XLA" 1 1 'MUSTER_XLA=tpu is unknown: use auto or off' MUSTER_XLA=tpu
+expect "unknown XLA" 1 1 'MUSTER_XLA=tpu is unknown: use auto, cuda or off' MUSTER_XLA=tpu
 expect "XLA off" 0 1 'pure-Go backend runs everything, slower: MUSTER_XLA=off' MUSTER_XLA=off
 same "XLA off" "$(called)" "$all"
 expect "XLA off and asked for" 1 1 'GOMLX_BACKEND=xla:cpu cannot run: MUSTER_XLA=off' MUSTER_XLA=off GOMLX_BACKEND=xla:cpu
+
+# CUDA: asked for by name, so what is in its way is an error. Only setting up, perhaps for another machine, needs no driver.
+clear
+cuda="MUSTER_XLA=cuda"
+path="$top/go:$top/python:$top/tools" expect "CUDA without a C compiler" 1 1 'MUSTER_XLA=cuda cannot run: no C compiler' $cuda
+expect "CUDA elsewhere" 1 1 'MUSTER_XLA=cuda cannot run: no CUDA plugin for linux/arm64, only for linux/amd64' $cuda GOARCH=arm64 CGO_ENABLED=1
+same "CUDA elsewhere" "$(called)" ''
+run_open() { open "$@" "$box/notebooks/open" --port 1; }
+sourced() { # as the kernel does it
+	open $cuda root="$box" bash -c '. "$root/kernels/env.sh" && echo "$GOMLX_BACKEND $PJRT_PLUGIN_LIBRARY_PATH ${LD_LIBRARY_PATH:-}"'
+}
+if [ -z "$(compgen -G '/dev/nvidia[0-9]*')" ]; then
+	same "no NVIDIA driver" "$(run_open $cuda)" 'muster: MUSTER_XLA=cuda cannot run: no NVIDIA driver (no /dev/nvidia0, and nvidia-smi lists no GPU)'
+	same "no NVIDIA driver" "$(called)" ''
+else
+	echo "left out: a machine without NVIDIA's driver, since this one has it"
+fi
+if [ -n "$plugin" ]; then
+	mkdir "$top/nvidia" && printf '#!%s\n' "$(command -v bash)" >"$top/nvidia/nvidia-smi" && chmod +x "$top/nvidia/nvidia-smi"
+	expect "CUDA without network" 1 1 'no network: XLA for CUDA' $cuda NOXLA=1
+	same "CUDA without a plugin" "$(sourced)" 'muster: MUSTER_XLA=cuda cannot run: no plugin yet; fetch it with MUSTER_XLA=cuda notebooks/open --prepare'
+	clear
+	expect "CUDA" 0 0 'compiling the library for xla:cuda' $cuda
+	same "CUDA" "$(called)" '1 build 1 cuda 1 install 1 pip 1 venv '
+	expect "CUDA again" 0 0 '^$' $cuda
+	installed="$box/.cache/xla_cuda"
+	[ -e "$installed/jax_plugins/xla_cuda13/pjrt_c_api_cuda_plugin.so" ] && [ -e "$installed/jax_plugins/nvidia/bin/ptxas" ] &&
+		[ -d "$installed/jax_plugins/nvidia/nvvm/" ]; last "CUDA's folders"
+	same "CUDA runs" "$(path="$top/nvidia:$path" && run_open $cuda)" "lab $box/notebooks --port 1 xla:cuda"
+	expect "both plugins" 0 0 'XLA for the CPU' # and back again, without fetching anything
+	folders="$installed/jax_plugins/xla_cuda13:$box/.cache/xla/lammps_jax_pjrt_cpu"
+	libraries="$installed/nvidia/cudnn/lib:$installed/nvidia/cu13/lib"
+	same "both plugins" "$(path="$top/nvidia:$path" && sourced)" "xla:cuda $folders $libraries"
+	same "the CPU's plugin only" "$(cuda=MUSTER_XLA=auto && sourced)" "xla:cpu $box/.cache/xla/lammps_jax_pjrt_cpu "
+fi
 
 # Two at once do the work once; one that is killed leaves nothing that looks finished.
 clear

@@ -144,8 +144,12 @@ func locate(name string) (string, error) {
 	}
 	if !filepath.IsAbs(name) {
 		if file = findPlugin(name); file == "" {
-			return "", fmt.Errorf("xla: no plugin %q: pjrt_c_api_%s_plugin.so is in none of %s; run notebooks/open --prepare, or set GOMLX_BACKEND=%s",
-				name, name, strings.Join(pluginFolders(), ", "), Go)
+			setUp := "notebooks/open --prepare"
+			if name == "cuda" {
+				setUp = "MUSTER_XLA=cuda " + setUp
+			}
+			return "", fmt.Errorf("xla: no plugin %q: pjrt_c_api_%s_plugin.so is in none of %s; run %s, or set GOMLX_BACKEND=%s",
+				name, name, strings.Join(pluginFolders(), ", "), setUp, Go)
 		}
 	}
 	return file, checkPlugin(file)

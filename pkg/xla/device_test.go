@@ -114,6 +114,9 @@ func TestOpenBadPlugin(t *testing.T) {
 	if got := again(t, "open xla:cpu", "PJRT_PLUGIN_LIBRARY_PATH="+empty, "HOME="+empty); !strings.HasPrefix(got, `xla: no plugin "cpu": pjrt_c_api_cpu_plugin.so is in none of `+empty) {
 		t.Errorf("empty folder: %q", got)
 	}
+	if got, want := again(t, "open xla:cuda", "PJRT_PLUGIN_LIBRARY_PATH="+empty, "HOME="+empty), "run MUSTER_XLA=cuda notebooks/open --prepare"; !strings.Contains(got, want) {
+		t.Errorf("empty folder: %q, want %q in it", got, want)
+	}
 	if got := again(t, "config", "PJRT_PLUGIN_LIBRARY_PATH="+empty, "HOME="+empty, "GOMLX_BACKEND="); got != Go {
 		t.Errorf("without a plugin Config is %q, want %s", got, Go)
 	}
