@@ -1,5 +1,5 @@
 """Reads docker/Dockerfile, as much of the language as it uses, and says what in it does not fit the tree."""
-import fnmatch, json, os, re, subprocess
+import fnmatch, json, os, re, shutil, subprocess
 
 KNOWN = "FROM ARG ENV RUN COPY USER WORKDIR EXPOSE ENTRYPOINT CMD HEALTHCHECK".split()
 
@@ -91,6 +91,13 @@ def lines(path):
     return [line for line in open(path).read().split("\n") if line and not line.startswith("#")]
 
 
+def committed(root):
+    """Paths that git knows; none where there is no git, or no repository of it."""
+    if not shutil.which("git"):
+        return []
+    return subprocess.run(["git", "ls-files", "-z"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.split("\0")
+
+
 def version(text):
     return tuple(int(n) for n in text.split("."))
 
@@ -137,7 +144,6 @@ def faults(root, text, patterns, readme):
     for line in lines(os.path.join(root, ".gitignore")):
         if "**/" + line.rstrip("/") not in patterns:
             yield f".dockerignore lacks **/{line.rstrip('/')} of .gitignore"
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
-    for path in tracked.split("\0"):
+    for path in committed(root):
         if path and ignored(path, patterns):
             yield f".dockerignore hides {path}, which is committed"
