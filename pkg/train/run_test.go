@@ -283,7 +283,7 @@ func TestChangedProvenanceIsLogged(t *testing.T) {
 
 func TestProgressBesideRun(t *testing.T) {
 	e := experiment(t.TempDir())
-	e.Steps, e.CheckpointEvery = 1<<40, time.Millisecond
+	e.Steps, e.CheckpointEvery = 1<<30, time.Millisecond
 	m := tabular()
 	m.update = func(int64) error { time.Sleep(time.Millisecond); return nil }
 	e.Method = m
