@@ -33,7 +33,8 @@ type Spec struct {
 	Name      string   // "takeout/mini"
 	Agents    int      // slots of agents; all act at every step, who is absent or dead has one choice
 	Entities  int      // slots of entities: the agents are the first, then whatever else there is to see
-	Actions   []int    // choices of each discrete head; nearly always one head
+	Actions   []int    // choices of each discrete head; nearly always one head, none where actions are only continuous
+	ActDim    int      // numbers in the continuous action of one agent
 	ObsDim    int      // numbers that one agent observes, images included
 	StateDim  int      // numbers of the global state
 	EntityDim int      // numbers that describe one entity
@@ -69,8 +70,10 @@ func (s Spec) Validate() error {
 		return fmt.Errorf("env: the spec has no name, want one such as \"takeout/mini\"")
 	case s.Agents < 1:
 		return fmt.Errorf("env: %s has %d agents, want at least 1", s.Name, s.Agents)
-	case len(s.Actions) == 0:
-		return fmt.Errorf("env: %s has no actions, want at least one head", s.Name)
+	case s.ActDim < 0:
+		return fmt.Errorf("env: %s has continuous actions of size %d, want 0 (none) or more", s.Name, s.ActDim)
+	case len(s.Actions) == 0 && s.ActDim == 0:
+		return fmt.Errorf("env: %s has no actions, want at least one head or a continuous action", s.Name)
 	case s.ObsDim < 1:
 		return fmt.Errorf("env: %s has observations of size %d, want at least 1", s.Name, s.ObsDim)
 	case s.PlaneDim() > s.ObsDim:
@@ -169,10 +172,33 @@ func (s *Step) blank(spec Spec) {
 	}
 }
 
-// Actions is what the agents do in one step.
+// Actions is what the agents do in one step: discrete heads, a continuous action, or both. The same of n
+// environments behind one another is what a Policy writes and Vec plays.
 type Actions struct {
-	Discrete []int32 // [agent][head]
+	Discrete   []int32   // [agent][head]
+	Continuous []float32 // [agent][ActDim]; finite, and clipped to [−1, 1] by the world
 }
+
+// NewActions returns room for the actions of n environments: what the spec does not have is nil.
+func NewActions(s Spec, n int) Actions {
+	return Actions{zeros[int32](n * s.Agents * len(s.Actions)), zeros[float32](n * s.Agents * s.ActDim)}
+}
+
+// At returns the actions of environment i, a view.
+func (a Actions) At(s Spec, i int) Actions {
+	var one Actions
+	if k := s.Agents * len(s.Actions); k > 0 {
+		one.Discrete = a.Discrete[i*k : (i+1)*k : (i+1)*k]
+	}
+	if k := s.Agents * s.ActDim; k > 0 {
+		one.Continuous = a.Continuous[i*k : (i+1)*k : (i+1)*k]
+	}
+	return one
+}
+
+// Clip returns x where it lies in [−1, 1], and the nearest end of that interval where it does not: what worlds
+// do with continuous actions.
+func Clip(x float32) float32 { return min(max(x, -1), 1) }
 
 // Episode says which episode begins; all that happens follows from it and the actions.
 type Episode struct {

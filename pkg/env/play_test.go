@@ -24,7 +24,7 @@ func TestPlayErrors(t *testing.T) {
 		{"look", [][]int32{{0, 0}}, stop, stop.Error()},
 	} {
 		looks := 0
-		err := env.Play(matrix.Climb{}, rng.New(1), c.actions, func(int, env.Env, *env.Step) error { looks++; return c.look })
+		err := env.Play(matrix.Climb{}, rng.New(1), c.actions, nil, func(int, env.Env, *env.Step) error { looks++; return c.look })
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.name, err, c.want)
 		}

@@ -31,13 +31,13 @@ func Probe(w World) (spec Spec, err error) {
 		}
 	}()
 	r := rand.New(rand.NewPCG(1, 1))
-	out, act := NewBatch(spec, 1).At(0), make([]int32, spec.Agents*len(spec.Actions))
+	out, act := NewBatch(spec, 1).At(0), NewActions(spec, 1)
 	for t := range 8 {
 		poison(out)
 		if t == 0 {
 			e.Reset(Episode{Rand: r}, out)
 		} else {
-			e.Step(Actions{Discrete: act}, out)
+			e.Step(act, out)
 		}
 		if o, ok := e.(Observer); ok {
 			o.Observe(out.Snapshot, out.Obs)
@@ -45,7 +45,8 @@ func Probe(w World) (spec Spec, err error) {
 		if err := out.Check(spec); err != nil || out.Over() {
 			return spec, err
 		}
-		RandomActions(spec, out.Avail, r, act)
+		RandomActions(spec, out.Avail, r, act.Discrete)
+		RandomContinuous(r, act.Continuous)
 	}
 	return spec, nil
 }
@@ -150,6 +151,13 @@ func RandomActions(spec Spec, avail []bool, r *rand.Rand, act []int32) {
 		n := spec.Actions[i%len(spec.Actions)]
 		act[i] = int32(RandomAction(avail[:n], r))
 		avail = avail[n:]
+	}
+}
+
+// RandomContinuous draws each number of continuous actions uniformly from [−1, 1).
+func RandomContinuous(r *rand.Rand, act []float32) {
+	for i := range act {
+		act[i] = 2*r.Float32() - 1
 	}
 }
 

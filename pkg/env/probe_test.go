@@ -27,6 +27,7 @@ func TestProbe(t *testing.T) {
 		{"name", change(func(s *Spec) { s.Name = "" }), "no name"},
 		{"agents", change(func(s *Spec) { s.Agents = 0 }), "has 0 agents"},
 		{"heads", change(func(s *Spec) { s.Actions = nil }), "no actions"},
+		{"continuous", change(func(s *Spec) { s.ActDim = -1 }), "continuous actions of size -1"},
 		{"choices", change(func(s *Spec) { s.Actions = []int{2, 0} }), "0 choices in action head 1"},
 		{"observation", change(func(s *Spec) { s.ObsDim = 0 }), "observations of size 0"},
 		{"images", change(func(s *Spec) { s.Planes = [][3]int{{1, 1, 2}, {1, 1, 1}} }), "images of 3 values in observations of 2"},

@@ -1,9 +1,7 @@
 package env
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 
 	"github.com/muster-marl/muster/pkg/rng"
@@ -24,10 +22,10 @@ type Vec struct {
 	rands     []*rand.Rand
 	sources   []*rand.PCG
 	episodes  []int64   // that each slot plays; −1 = idle
-	played    [][]int32 // actions of the running episode of each slot, from which Load plays it again
+	played    []Actions // of the running episode of each slot, step after step, from which Load plays it again
 	begun     int64
 	now, next *Batch
-	act       []int32
+	act       Actions
 	started   bool
 	resets    []int // slots that begin an episode
 	pool      *pool
@@ -49,7 +47,7 @@ func NewVec(w World, n int, key func(episode int64) rng.Key) (*Vec, error) {
 	v := &Vec{
 		Workers: 1, spec: spec, world: w, key: key,
 		envs: make([]Env, n), rands: make([]*rand.Rand, n), sources: make([]*rand.PCG, n),
-		episodes: make([]int64, n), played: make([][]int32, n), resets: make([]int, 0, n),
+		episodes: make([]int64, n), played: make([]Actions, n), resets: make([]int, 0, n),
 		now: NewBatch(spec, n), next: NewBatch(spec, n),
 	}
 	for i := range n {
@@ -58,7 +56,10 @@ func NewVec(w World, n int, key func(episode int64) rng.Key) (*Vec, error) {
 		}
 		v.sources[i] = new(rand.PCG)
 		v.rands[i] = rand.New(v.sources[i])
-		v.played[i] = make([]int32, 0, spec.MaxSteps*v.width())
+		v.played[i].Discrete = make([]int32, 0, spec.MaxSteps*v.width())
+		if spec.ActDim > 0 {
+			v.played[i].Continuous = make([]float32, 0, spec.MaxSteps*spec.Agents*spec.ActDim)
+		}
 	}
 	v.now.observer, _ = v.envs[0].(Observer)
 	v.next.observer = v.now.observer
@@ -90,8 +91,13 @@ func (v *Vec) Active() int {
 	return n
 }
 
-// Played returns the actions so far of the episode that slot i plays, [step·agent·head]; valid until the next Before.
-func (v *Vec) Played(i int) []int32 { return v.played[i] }
+// Played returns the discrete actions so far of the episode that slot i plays, [step·agent·head]; valid until the
+// next Before.
+func (v *Vec) Played(i int) []int32 { return v.played[i].Discrete }
+
+// PlayedContinuous returns the continuous actions so far, as they were given, [step·agent·ActDim]; valid until the
+// next Before.
+func (v *Vec) PlayedContinuous(i int) []float32 { return v.played[i].Continuous }
 
 // Close ends the goroutines that help to step. The Vec steps alone afterwards.
 func (v *Vec) Close() { v.pool.close() }
@@ -111,7 +117,8 @@ func (v *Vec) Before() (*Batch, error) {
 		}
 		v.now.drawn = false
 		if v.Limit > 0 && v.begun >= v.Limit {
-			v.episodes[i], v.played[i] = -1, v.played[i][:0]
+			v.episodes[i] = -1
+			v.played[i].forget()
 			v.now.steps[i].blank(v.spec)
 			continue
 		}
@@ -126,13 +133,17 @@ func (v *Vec) Before() (*Batch, error) {
 }
 
 // Step plays one joint action in every slot that is not idle and returns the moment after it, valid until
-// the second Step from now; where an episode ended, until the next Before. act.Discrete is
-// [env][agent][head]. An action that is out of range or not available is an error, and nothing has moved then.
+// the second Step from now; where an episode ended, until the next Before. act.Discrete is [env][agent][head],
+// act.Continuous [env][agent][ActDim]. An action that is out of range, not available or not finite is an error,
+// and nothing has moved then.
 func (v *Vec) Step(act Actions) (*Batch, error) {
 	if err := v.legal(act.Discrete); err != nil {
 		return nil, err
 	}
-	v.act, v.next.drawn = act.Discrete, false
+	if err := v.finite(act.Continuous); err != nil {
+		return nil, err
+	}
+	v.act, v.next.drawn = act, false
 	v.pool.do(&v.stepping, len(v.envs))
 	if err := v.fault.take(v.spec.Name); err != nil {
 		return nil, err
@@ -169,6 +180,21 @@ func (v *Vec) legal(act []int32) error {
 	return nil
 }
 
+// finite refuses continuous actions that no world could clip.
+func (v *Vec) finite(act []float32) error {
+	k := v.spec.Agents * v.spec.ActDim
+	if want := len(v.envs) * k; len(act) != want {
+		return fmt.Errorf("env: %s: %d continuous actions, want %d (environments × agents × numbers)", v.spec.Name, len(act), want)
+	}
+	for j, x := range act {
+		if !finite(x) && v.episodes[j/k] >= 0 {
+			return fmt.Errorf("env: %s: continuous action %d of agent %d in environment %d is %v, want a finite number",
+				v.spec.Name, j%v.spec.ActDim, j%k/v.spec.ActDim, j/k, x)
+		}
+	}
+	return nil
+}
+
 func (v *Vec) step(i int) {
 	defer v.fault.catch(i)
 	out := &v.next.steps[i]
@@ -176,77 +202,17 @@ func (v *Vec) step(i int) {
 		out.blank(v.spec)
 		return
 	}
-	k := v.width()
-	act := v.act[i*k : (i+1)*k]
-	v.played[i] = append(v.played[i], act...)
+	act := v.act.At(v.spec, i)
+	v.played[i].add(act)
 	out.clear()
-	v.envs[i].Step(Actions{Discrete: act}, out)
+	v.envs[i].Step(act, out)
 }
 
 func (v *Vec) begin(i int) {
 	defer v.fault.catch(i)
-	v.played[i] = v.played[i][:0]
+	v.played[i].forget()
 	v.key(v.episodes[i]).Seed(v.sources[i])
 	out := &v.now.steps[i]
 	out.clear()
 	v.envs[i].Reset(Episode{Rand: v.rands[i]}, out)
-}
-
-type vecState struct {
-	Begun   int64
-	Started bool
-	Slots   []slotState
-}
-
-type slotState struct {
-	Episode int64
-	Actions []int32
-}
-
-// Save writes which episode each slot plays and its actions so far.
-func (v *Vec) Save(w io.Writer) error {
-	s := vecState{Begun: v.begun, Started: v.started}
-	for i, e := range v.episodes {
-		s.Slots = append(s.Slots, slotState{e, v.played[i]})
-	}
-	return json.NewEncoder(w).Encode(s)
-}
-
-// Load plays the saved episodes again up to the saved moment.
-func (v *Vec) Load(r io.Reader) error {
-	var s vecState
-	if err := json.NewDecoder(r).Decode(&s); err != nil {
-		return fmt.Errorf("env: saved environments of %s: %w", v.spec.Name, err)
-	}
-	if len(s.Slots) != len(v.envs) {
-		return fmt.Errorf("env: %s: %d environments were saved, want %d", v.spec.Name, len(s.Slots), len(v.envs))
-	}
-	v.begun, v.started, v.now.drawn = s.Begun, s.Started, false
-	for i, slot := range s.Slots {
-		if len(slot.Actions)%v.width() != 0 {
-			return fmt.Errorf("env: %s: %d saved actions in environment %d, want a multiple of %d", v.spec.Name, len(slot.Actions), i, v.width())
-		}
-		v.episodes[i] = slot.Episode
-		if !s.Started || slot.Episode < 0 {
-			v.played[i] = v.played[i][:0]
-			v.now.steps[i].blank(v.spec)
-			continue
-		}
-		v.replay(i, slot.Actions)
-		if err := v.fault.take(v.spec.Name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (v *Vec) replay(i int, actions []int32) {
-	defer v.fault.catch(i)
-	v.begin(i)
-	v.played[i] = append(v.played[i], actions...)
-	out := &v.now.steps[i]
-	for k := v.width(); len(actions) > 0; actions = actions[k:] {
-		out.clear()
-		v.envs[i].Step(Actions{Discrete: actions[:k]}, out)
-	}
 }

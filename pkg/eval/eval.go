@@ -49,7 +49,7 @@ func Run(ctx context.Context, w env.World, p policy.Policy, key rng.Key, plan Pl
 	for _, name := range spec.Metrics {
 		result.Metrics[name] = make([]float64, plan.Episodes)
 	}
-	memory, acts := p.Memory(plan.Envs), env.Actions{Discrete: make([]int32, plan.Envs*spec.Agents*len(spec.Actions))}
+	memory, acts := p.Memory(plan.Envs), env.NewActions(spec, plan.Envs)
 	acting := key.Split(plan.Stream+" act", plan.Number)
 	for t := int64(0); ; t++ {
 		if err := ctx.Err(); err != nil {
@@ -84,12 +84,21 @@ func Run(ctx context.Context, w env.World, p policy.Policy, key rng.Key, plan Pl
 			if e < int64(len(result.Recorded)) && s.Over() {
 				result.Recorded[e] = run.Episode{
 					Stream: plan.Stream, Cell: plan.Cell, World: spec.Name, Number: int(e), Key: key.Split(plan.Stream, plan.Number, e),
-					Actions: slices.Collect(slices.Chunk(slices.Clone(vec.Played(i)), spec.Agents*len(spec.Actions))),
-					Return:  result.Returns[e], Outcome: s.Outcome.String(),
+					Actions:    steps(vec.Played(i), spec.Agents*len(spec.Actions)),
+					Continuous: steps(vec.PlayedContinuous(i), spec.Agents*spec.ActDim),
+					Return:     result.Returns[e], Outcome: s.Outcome.String(),
 				}
 			}
 		}
 	}
+}
+
+// steps cuts a copy of the actions of an episode into steps of k each; nil if there are none.
+func steps[T any](flat []T, k int) [][]T {
+	if k == 0 {
+		return nil
+	}
+	return slices.Collect(slices.Chunk(slices.Clone(flat), k))
 }
 
 func count(r *run.Evaluation, spec env.Spec, e int, s *env.Step) {

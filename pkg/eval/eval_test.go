@@ -248,7 +248,7 @@ func TestRecorded(t *testing.T) {
 	}
 	for i, e := range got.Recorded {
 		sum, length, last := 0.0, 0, env.Running
-		err := env.Play(walk{}, e.Key, e.Actions, func(t int, _ env.Env, s *env.Step) error {
+		err := env.Play(walk{}, e.Key, e.Actions, e.Continuous, func(t int, _ env.Env, s *env.Step) error {
 			length, last = t, s.Outcome
 			for _, r := range s.Reward {
 				sum += float64(r) / float64(spec.Agents)
@@ -264,5 +264,47 @@ func TestRecorded(t *testing.T) {
 	}
 	if plan.Record = 20; len(play(t, policy.Random(spec), plan).Recorded) != 9 {
 		t.Error("more recordings than episodes")
+	}
+}
+
+// sail is walk where agents also say how far they go, which is what they are paid.
+type sail struct{ walk }
+
+type sailor struct{ walker }
+
+func (sail) New() (env.Env, error) { return new(sailor), nil }
+
+func (*sailor) Spec() env.Spec {
+	s := spec
+	s.Name, s.Actions, s.ActDim = "sail", nil, 2
+	return s
+}
+
+func (w *sailor) Step(act env.Actions, out *env.Step) {
+	w.walker.Step(env.Actions{Discrete: make([]int32, 2)}, out)
+	for i, x := range act.Continuous {
+		out.Reward[i/2] += env.Clip(x)
+	}
+}
+
+// TestRecordedContinuous: so are recorded episodes of continuous actions.
+func TestRecordedContinuous(t *testing.T) {
+	w := sail{}
+	p := policy.Random(new(sailor).Spec())
+	got, err := eval.Run(context.Background(), w, p, rng.New(1), eval.Plan{Stream: "eval", Episodes: 6, Envs: 2, Record: 6})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range got.Recorded {
+		sum := 0.0
+		err := env.Play(w, e.Key, e.Actions, e.Continuous, func(_ int, _ env.Env, s *env.Step) error {
+			for _, r := range s.Reward {
+				sum += float64(r) / 2
+			}
+			return nil
+		})
+		if err != nil || sum != e.Return || sum != got.Returns[i] || sum == 0 || e.Actions != nil || e.Length() != got.Lengths[i] {
+			t.Errorf("%+v: played again it returns %v (%v), counted were %v in %d steps", e, sum, err, got.Returns[i], got.Lengths[i])
+		}
 	}
 }

@@ -34,12 +34,13 @@ func (None) Load(io.Reader) error { return nil }
 type Policy interface {
 	// Memory returns the memory for n environments.
 	Memory(n int) Memory
-	// Act writes an available action for each agent of each environment to out.Discrete [env][agent][head].
+	// Act writes an available action for each agent of each environment to out.Discrete [env][agent][head], and
+	// finite numbers to out.Continuous [env][agent][ActDim]; nil where the world has none.
 	// Randomness comes from key's stream alone.
 	Act(b *env.Batch, m Memory, mode Mode, key rng.Key, out env.Actions) error
 }
 
-// Random chooses uniformly among the available actions.
+// Random chooses uniformly among the available actions, and in [−1, 1) each number of a continuous one.
 func Random(spec env.Spec) Policy { return random{spec} }
 
 type random struct{ spec env.Spec }
@@ -47,7 +48,9 @@ type random struct{ spec env.Spec }
 func (random) Memory(int) Memory { return None{} }
 
 func (p random) Act(b *env.Batch, _ Memory, _ Mode, key rng.Key, out env.Actions) error {
-	env.RandomActions(p.spec, b.Avail, key.Rand(), out.Discrete)
+	r := key.Rand()
+	env.RandomActions(p.spec, b.Avail, r, out.Discrete)
+	env.RandomContinuous(r, out.Continuous)
 	return nil
 }
 
@@ -64,9 +67,9 @@ type script struct {
 func (script) Memory(int) Memory { return None{} }
 
 func (p script) Act(b *env.Batch, _ Memory, _ Mode, key rng.Key, out env.Actions) error {
-	r, k := key.Rand(), p.spec.Agents*len(p.spec.Actions)
+	r := key.Rand()
 	for i := range b.N {
-		p.f(b.At(i), r, env.Actions{Discrete: out.Discrete[i*k : (i+1)*k]})
+		p.f(b.At(i), r, out.At(p.spec, i))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -99,5 +100,37 @@ func TestScript(t *testing.T) {
 	r := rng.New(4).Rand()
 	if want := []uint64{r.Uint64(), r.Uint64(), r.Uint64()}; !slices.Equal(drawn, want) {
 		t.Errorf("draws %v, want the key's stream %v", drawn, want)
+	}
+}
+
+// TestContinuous: random policies and scripts also write continuous actions, each environment its own.
+func TestContinuous(t *testing.T) {
+	spec := env.Spec{Name: "drift", Agents: 2, ActDim: 3, ObsDim: 1}
+	b, out := env.NewBatch(spec, 4), env.NewActions(spec, 4)
+	if err := policy.Random(spec).Act(b, policy.None{}, policy.Mode{}, rng.New(1), out); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[float32]bool{}
+	for _, x := range out.Continuous {
+		seen[x] = x >= -1 && x < 1
+	}
+	if len(seen) != 24 || slices.Contains(slices.Collect(maps.Values(seen)), false) {
+		t.Errorf("random actions are %v, want 24 numbers in [−1, 1)", out.Continuous)
+	}
+	for i := range 4 {
+		b.At(i).Obs[0] = float32(i)
+	}
+	p := policy.Script(spec, func(s *env.Step, _ *rand.Rand, act env.Actions) {
+		for j := range act.Continuous {
+			act.Continuous[j] = s.Obs[0] + float32(j)/10
+		}
+	})
+	if err := p.Act(b, p.Memory(4), policy.Mode{}, rng.New(4), out); err != nil {
+		t.Fatal(err)
+	}
+	for j, x := range out.Continuous {
+		if want := float32(j/6) + float32(j%6)/10; x != want {
+			t.Errorf("action %d is %v, want %v", j, x, want)
+		}
 	}
 }

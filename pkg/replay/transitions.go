@@ -44,6 +44,9 @@ func NewTransitions(e env.Env, capacity, warmup, batch int) (*Transitions, error
 	case warmup < 0 || warmup > capacity:
 		return nil, fmt.Errorf("replay: a warm-up of %d steps, want 0 to the buffer's %d", warmup, capacity)
 	}
+	if spec.ActDim > 0 {
+		return nil, fmt.Errorf("replay: %s has continuous actions of size %d, want discrete ones only", spec.Name, spec.ActDim)
+	}
 	for _, n := range spec.Actions {
 		if n > 256 {
 			return nil, fmt.Errorf("replay: %s has a head of %d choices, want at most 256", spec.Name, n)

@@ -156,7 +156,7 @@ func (m Movie) moments() ([][]*env.Canvas, error) {
 		if spec.Name != c.episode.World {
 			return nil, fmt.Errorf("report: the episode was played on %s, not on %s", c.episode.World, spec.Name)
 		}
-		err = env.Play(c.world, c.episode.Key, c.episode.Actions, func(_ int, e env.Env, _ *env.Step) error {
+		err = env.Play(c.world, c.episode.Key, c.episode.Actions, c.episode.Continuous, func(_ int, e env.Env, _ *env.Step) error {
 			v, ok := e.(env.Viewer)
 			if !ok {
 				return fmt.Errorf("report: %s cannot be drawn: its environment has no View", spec.Name)
@@ -226,7 +226,7 @@ func (m Movie) scale(steps []int) (low, high float64) {
 			if c.matrix == nil {
 				break
 			}
-			for _, row := range c.matrix(min(t, len(c.episode.Actions))) {
+			for _, row := range c.matrix(min(t, c.episode.Length())) {
 				for _, v := range row {
 					if !math.IsNaN(v) && !math.IsInf(v, 0) {
 						low, high = min(low, v), max(high, v)
@@ -284,7 +284,7 @@ func (m Movie) figure(moments [][]*env.Canvas, t int, low, high float64) *figure
 func (m Movie) text(w io.Writer, moments [][]*env.Canvas) error {
 	var b strings.Builder
 	for i, c := range m.clips {
-		fmt.Fprintf(&b, "%s: an episode of %s on %s, return %s", c.title, plural(len(c.episode.Actions), "step"), c.episode.World, number(c.episode.Return))
+		fmt.Fprintf(&b, "%s: an episode of %s on %s, return %s", c.title, plural(c.episode.Length(), "step"), c.episode.World, number(c.episode.Return))
 		if o := c.episode.Outcome; o != "" && o != env.Ended.String() {
 			fmt.Fprintf(&b, ", %s", words(o))
 		}

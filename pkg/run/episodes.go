@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,29 +14,35 @@ import (
 
 // Episode is a recorded episode: what its world needs to play it again, to the same bits.
 type Episode struct {
-	Steps   int64     // joint steps trained when it was played
-	Stream  string    // "eval" or "final"
-	Cell    string    // "" is the world of training
-	World   string    // name, as "takeout/mini-v4"
-	Number  int       // of the episode within its evaluation
-	Key     [2]uint64 // of the episode's random stream
-	Actions [][]int32 // [step][agent·head]
-	Return  float64   // mean over agents of their undiscounted returns
-	Outcome string    // "win", "loss", …
+	Steps      int64       // joint steps trained when it was played
+	Stream     string      // "eval" or "final"
+	Cell       string      // "" is the world of training
+	World      string      // name, as "takeout/mini-v4"
+	Number     int         // of the episode within its evaluation
+	Key        [2]uint64   // of the episode's random stream
+	Actions    [][]int32   // [step][agent·head], nil where the world has no heads
+	Continuous [][]float32 // [step][agent·ActDim], nil where the world has no continuous actions
+	Return     float64     // mean over agents of their undiscounted returns
+	Outcome    string      // "win", "loss", …
 }
 
-// episodeJSON is an Episode on disk, where actions are base64 of varints: about a byte and a half each.
+// Length is the number of steps.
+func (e Episode) Length() int { return max(len(e.Actions), len(e.Continuous)) }
+
+// episodeJSON is an Episode on disk, where discrete actions are base64 of varints, about a byte and a half each, and
+// continuous ones base64 of the bits of float32, little-endian.
 type episodeJSON struct {
-	Steps   int64     `json:"steps"`
-	Stream  string    `json:"stream"`
-	Cell    string    `json:"cell"`
-	World   string    `json:"world"`
-	Number  int       `json:"number"`
-	Key     [2]uint64 `json:"key"`
-	Length  int       `json:"length"`
-	Actions []byte    `json:"actions"`
-	Return  float64   `json:"return"`
-	Outcome string    `json:"outcome"`
+	Steps      int64     `json:"steps"`
+	Stream     string    `json:"stream"`
+	Cell       string    `json:"cell"`
+	World      string    `json:"world"`
+	Number     int       `json:"number"`
+	Key        [2]uint64 `json:"key"`
+	Length     int       `json:"length"`
+	Actions    []byte    `json:"actions"`
+	Continuous []byte    `json:"continuous,omitempty"`
+	Return     float64   `json:"return"`
+	Outcome    string    `json:"outcome"`
 }
 
 // MarshalJSON fulfils json.Marshaler.
@@ -46,7 +53,13 @@ func (e Episode) MarshalJSON() ([]byte, error) {
 			packed = binary.AppendUvarint(packed, uint64(uint32(a)))
 		}
 	}
-	return json.Marshal(episodeJSON{e.Steps, e.Stream, e.Cell, e.World, e.Number, e.Key, len(e.Actions), packed, e.Return, e.Outcome})
+	var numbers []byte
+	for _, step := range e.Continuous {
+		for _, x := range step {
+			numbers = binary.LittleEndian.AppendUint32(numbers, math.Float32bits(x))
+		}
+	}
+	return json.Marshal(episodeJSON{e.Steps, e.Stream, e.Cell, e.World, e.Number, e.Key, e.Length(), packed, numbers, e.Return, e.Outcome})
 }
 
 // UnmarshalJSON fulfils json.Unmarshaler.
@@ -63,14 +76,34 @@ func (e *Episode) UnmarshalJSON(data []byte) error {
 		}
 		flat, rest = append(flat, int32(a)), rest[n:]
 	}
-	*e = Episode{d.Steps, d.Stream, d.Cell, d.World, d.Number, d.Key, nil, d.Return, d.Outcome}
-	if d.Length < 0 || d.Length > len(flat) || d.Length > 0 && len(flat)%d.Length != 0 || d.Length == 0 && len(flat) > 0 {
-		return fmt.Errorf("%d recorded actions in %d steps, want as many in each", len(flat), d.Length)
+	if len(d.Continuous)%4 != 0 {
+		return fmt.Errorf("recorded continuous actions are %d bytes, want a multiple of 4", len(d.Continuous))
 	}
-	if d.Length > 0 {
-		e.Actions = slices.Collect(slices.Chunk(flat, len(flat)/d.Length))
+	var numbers []float32
+	for rest := d.Continuous; len(rest) > 0; rest = rest[4:] {
+		numbers = append(numbers, math.Float32frombits(binary.LittleEndian.Uint32(rest)))
 	}
-	return nil
+	*e = Episode{d.Steps, d.Stream, d.Cell, d.World, d.Number, d.Key, nil, nil, d.Return, d.Outcome}
+	if d.Length > 0 && len(flat)+len(numbers) == 0 {
+		return fmt.Errorf("0 recorded actions in %d steps, want as many in each", d.Length)
+	}
+	var err error
+	if e.Actions, err = bySteps(flat, d.Length); err != nil {
+		return err
+	}
+	e.Continuous, err = bySteps(numbers, d.Length)
+	return err
+}
+
+// bySteps cuts recorded actions into steps of equal length; nil if there are none.
+func bySteps[T any](flat []T, steps int) ([][]T, error) {
+	switch {
+	case len(flat) == 0 && steps >= 0:
+		return nil, nil
+	case steps < 1 || len(flat)%steps != 0:
+		return nil, fmt.Errorf("%d recorded actions in %d steps, want as many in each", len(flat), steps)
+	}
+	return slices.Collect(slices.Chunk(flat, len(flat)/steps)), nil
 }
 
 // Record keeps episodes of one evaluation in place of those that it may have kept before it was interrupted.

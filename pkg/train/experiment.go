@@ -237,6 +237,8 @@ func (e *Experiment) checkCells(spec env.Spec) error {
 		case s.Agents != spec.Agents || s.ObsDim != spec.ObsDim || !slices.Equal(s.Actions, spec.Actions) || !slices.Equal(s.Planes, spec.Planes):
 			return fmt.Errorf("train: cell %q has %d agents, observations of %d (images %v) and actions %v, want %d, %d (%v) and %v as in training",
 				c.Name, s.Agents, s.ObsDim, s.Planes, s.Actions, spec.Agents, spec.ObsDim, spec.Planes, spec.Actions)
+		case s.ActDim != spec.ActDim:
+			return fmt.Errorf("train: cell %q has continuous actions of size %d, want %d as in training", c.Name, s.ActDim, spec.ActDim)
 		}
 		names[c.Name] = true
 	}

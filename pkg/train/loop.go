@@ -73,7 +73,7 @@ func NewLoop(w env.World, m Method, s Setup, workers int) (*Loop, error) {
 	l.Vec.Workers = max(workers, 1)
 	l.policy = l.Learner.Policy()
 	l.memory = l.policy.Memory(pace.Envs)
-	l.acts.Discrete = make([]int32, pace.Envs*l.spec.Agents*len(l.spec.Actions))
+	l.acts = env.NewActions(l.spec, pace.Envs)
 	l.returns = make([]float64, pace.Envs)
 	l.state.Tally = tally{}
 	return l, nil

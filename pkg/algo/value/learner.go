@@ -42,8 +42,8 @@ func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 		return nil, nil, err
 	}
 	spec := setup.Env.Spec()
-	if len(spec.Actions) != 1 {
-		return nil, nil, fmt.Errorf("value: %s has %d action heads, want 1 for %s", spec.Name, len(spec.Actions), s.Name)
+	if len(spec.Actions) != 1 || spec.ActDim > 0 {
+		return nil, nil, fmt.Errorf("value: %s has %d action heads and continuous actions of size %d, want 1 and 0 for %s", spec.Name, len(spec.Actions), spec.ActDim, s.Name)
 	}
 	buffer, err := replay.NewTransitions(setup.Env, s.Train.Buffer, s.Train.Warmup, s.Train.Batch)
 	if err != nil {

@@ -16,7 +16,7 @@ func BenchStep(b *testing.B, w env.World) {
 		b.Fatal(err)
 	}
 	s := e.Spec()
-	out, act := env.NewBatch(s, 1).At(0), make([]int32, s.Agents*len(s.Actions))
+	out, acts := env.NewBatch(s, 1).At(0), env.NewActions(s, 1)
 	src, choose := new(rand.PCG), rng.New(5).Split("act").Rand()
 	chance := rand.New(src)
 	var length, finished, steps int
@@ -29,9 +29,9 @@ func BenchStep(b *testing.B, w env.World) {
 	reset()
 	b.ReportAllocs()
 	for b.Loop() {
-		env.RandomActions(s, out.Avail, choose, act)
+		act(s, out.Avail, choose, acts)
 		clear(out.Reward)
-		e.Step(env.Actions{Discrete: act}, out)
+		e.Step(acts, out)
 		length++
 		if out.Over() {
 			finished, steps = finished+1, steps+length
@@ -59,9 +59,9 @@ func BenchVec(b *testing.B, w env.World, n, workers int) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		env.RandomActions(p.vec.Spec(), before.Avail, p.rand, p.act)
+		act(p.vec.Spec(), before.Avail, p.rand, p.act)
 		start := time.Now()
-		after, err := p.vec.Step(env.Actions{Discrete: p.act})
+		after, err := p.vec.Step(p.act)
 		inside += time.Since(start)
 		if err != nil {
 			b.Fatal(err)

@@ -30,6 +30,7 @@ var checks = []struct {
 	{"observer", observer},
 	{"same key, same bytes", repeats},
 	{"environments apart", apart},
+	{"continuous actions", clips},
 	{"allocations", allocations},
 	{"workers", workers},
 	{"save and load", resume},
@@ -38,7 +39,7 @@ var checks = []struct {
 
 // Check fails t at the first point where w breaks the contract: sizes and values, episodes that follow from
 // key and actions alone, everything written at every call, no allocation in Step and Reset, the same bytes
-// with any number of workers and after Save and Load. It plays a few episodes of random available actions.
+// with any number of workers and after Save and Load, continuous actions clipped to [−1, 1]. It plays a few episodes of random available actions.
 func Check(t testing.TB, w env.World) {
 	t.Helper()
 	for _, c := range checks {
@@ -63,10 +64,11 @@ type player struct {
 	env    env.Env
 	spec   env.Spec
 	out    *env.Step
-	act    []int32
+	act    env.Actions
 	choose *rand.PCG
 	chance *rand.PCG
 	poison byte // what fills out before every call, 0 = the values stay
+	clip   bool // true = continuous actions are clipped before the environment sees them
 }
 
 func newPlayer(w env.World) (*player, error) {
@@ -79,7 +81,7 @@ func newPlayer(w env.World) (*player, error) {
 		return nil, err
 	}
 	return &player{
-		env: e, spec: s, out: env.NewBatch(s, 1).At(0), act: make([]int32, s.Agents*len(s.Actions)),
+		env: e, spec: s, out: env.NewBatch(s, 1).At(0), act: env.NewActions(s, 1),
 		choose: new(rand.PCG), chance: new(rand.PCG),
 	}, nil
 }
@@ -122,9 +124,23 @@ func (p *player) play(episode int64, see func(t int) error) error {
 		if err := see(t); err != nil || p.out.Over() || t == tooLong {
 			return err
 		}
-		env.RandomActions(p.spec, p.out.Avail, choose, p.act)
+		act(p.spec, p.out.Avail, choose, p.act)
+		for i, x := range p.act.Continuous {
+			if p.clip {
+				p.act.Continuous[i] = env.Clip(x)
+			}
+		}
 		p.spoil()
-		p.env.Step(env.Actions{Discrete: p.act}, p.out)
+		p.env.Step(p.act, p.out)
+	}
+}
+
+// act draws available actions, and continuous ones from beyond both ends of [−1, 1], which worlds clip.
+func act(s env.Spec, avail []bool, r *rand.Rand, to env.Actions) {
+	env.RandomActions(s, avail, r, to.Discrete)
+	env.RandomContinuous(r, to.Continuous)
+	for i := range to.Continuous {
+		to.Continuous[i] *= 1.25
 	}
 }
 
@@ -289,6 +305,23 @@ func repeats(w env.World) error {
 		if err := together(fresh, used, e); err != nil {
 			return fmt.Errorf("episode %d again, in a fresh environment, over other left-over values: %w", e, err)
 		}
+	}
+	return nil
+}
+
+// clips: continuous actions beyond [−1, 1] do what the nearest end does.
+func clips(w env.World) error {
+	p, err := newPlayer(w)
+	if err != nil || p.spec.ActDim == 0 {
+		return err
+	}
+	q, err := newPlayer(w)
+	if err != nil {
+		return err
+	}
+	q.clip = true
+	if err := together(p, q, 0); err != nil {
+		return fmt.Errorf("with actions beyond [−1, 1] and with the same ones clipped: %w", err)
 	}
 	return nil
 }

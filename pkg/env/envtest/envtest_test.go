@@ -16,6 +16,7 @@ type line struct {
 	spec      func(s *env.Spec, steps int)               // changes what Spec returns
 	show      func(e *walkers, out *env.Step)            // runs at the end of Reset and Step
 	observe   func(e *walkers, snap []byte, o []float32) // runs at the end of Observe
+	act       func(e *walkers, act env.Actions)          // runs at the beginning of Step
 	keepAvail bool                                       // true = Avail is only ever set to true
 	lazy      bool                                       // true = only Observe writes the vector
 }
@@ -30,6 +31,7 @@ type walkers struct {
 	steps int // never set back
 	moves float32
 	kept  []byte
+	place float32
 }
 
 func (l line) New() (env.Env, error) { return &walkers{line: l}, nil }
@@ -54,6 +56,9 @@ func (e *walkers) Reset(ep env.Episode, out *env.Step) {
 func (e *walkers) Step(act env.Actions, out *env.Step) {
 	e.t++
 	e.steps++
+	if e.line.act != nil {
+		e.line.act(e, act)
+	}
 	for a := range e.at {
 		if d := act.Discrete[a]; d != 1 && e.rand.IntN(10) > 0 {
 			e.at[a] += uint8(d) - 1
@@ -119,6 +124,26 @@ func crowd(change func(e *walkers, out *env.Step)) line {
 	}
 }
 
+// adrift is line with a continuous action of two numbers besides, which clip makes usable, and a metric that adds them up.
+func adrift(clip func(x float32) float32) line {
+	return line{
+		spec: func(s *env.Spec, _ int) { s.ActDim, s.Metrics = 2, append(s.Metrics, "place") },
+		act: func(e *walkers, act env.Actions) {
+			if e.t == 1 {
+				e.place = 0
+			}
+			for i, x := range act.Continuous {
+				e.place += float32(i+1) * clip(x)
+			}
+		},
+		show: func(e *walkers, out *env.Step) {
+			if out.Metrics[1] = e.place; e.t == 0 {
+				out.Metrics[1] = 0
+			}
+		},
+	}
+}
+
 // recorder is a testing.TB that keeps the complaints.
 type recorder struct {
 	testing.TB
@@ -134,6 +159,7 @@ func (r *recorder) Errorf(format string, args ...any) {
 func TestCheckAcceptsAGoodWorld(t *testing.T) {
 	Check(t, line{})
 	Check(t, crowd(nil))
+	Check(t, adrift(env.Clip))
 }
 
 func TestCheckCatches(t *testing.T) {
@@ -183,6 +209,7 @@ func TestCheckCatches(t *testing.T) {
 		{"a state drawn from global randomness", crowd(func(e *walkers, out *env.Step) { out.State[0] = rand.Float32() }), "state 0 is"},
 		{"global randomness", line{show: func(e *walkers, out *env.Step) { out.Metrics[0] = rand.Float32() }}, "metric 0 is"},
 		{"state that outlives the episode", line{show: func(e *walkers, out *env.Step) { out.Metrics[0] = float32(e.steps) }}, "same key, same bytes: episode 1"},
+		{"continuous actions not clipped", adrift(func(x float32) float32 { return x }), "continuous actions: with actions beyond [−1, 1] and with the same ones clipped: step 1: metric 1 is"},
 		{"state shared by environments", line{show: func(e *walkers, out *env.Step) { shared++; out.Metrics[0] = float32(shared) }}, "same key, same bytes"},
 		{"a vector that waits for Observe", line{lazy: true}, "observer: step 0: Step leaves NaN"},
 		{"a vector of another opinion", line{observe: func(_ *walkers, _ []byte, o []float32) { o[23]++ }}, "observation 11 of agent 1, want the same"},

@@ -3,6 +3,7 @@ package envtest
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -110,9 +111,9 @@ func allocations(w env.World) error {
 		episode++
 		reset()
 		for steps = 0; !p.out.Over() && steps < tooLong; steps++ {
-			env.RandomActions(p.spec, p.out.Avail, r, p.act)
+			act(p.spec, p.out.Avail, r, p.act)
 			p.spoil()
-			p.env.Step(env.Actions{Discrete: p.act}, p.out)
+			p.env.Step(p.act, p.out)
 		}
 	}
 	if n := testing.AllocsPerRun(episodes, whole); n != 0 {
@@ -124,7 +125,7 @@ func allocations(w env.World) error {
 // vecPlayer steps a Vec with random available actions and traces what is to be seen.
 type vecPlayer struct {
 	vec   *env.Vec
-	act   []int32
+	act   env.Actions
 	rand  *rand.Rand
 	seen  trace
 	moves int
@@ -137,7 +138,7 @@ func newVecPlayer(w env.World, n, workers int) (*vecPlayer, error) {
 	}
 	v.Workers = workers
 	s := v.Spec()
-	return &vecPlayer{vec: v, act: make([]int32, n*s.Agents*len(s.Actions)), rand: rng.New(2).Split("act").Rand()}, nil
+	return &vecPlayer{vec: v, act: env.NewActions(s, n), rand: rng.New(2).Split("act").Rand()}, nil
 }
 
 func (p *vecPlayer) step() error {
@@ -146,8 +147,8 @@ func (p *vecPlayer) step() error {
 		return err
 	}
 	p.look(before)
-	env.RandomActions(p.vec.Spec(), before.Avail, p.rand, p.act)
-	after, err := p.vec.Step(env.Actions{Discrete: p.act})
+	act(p.vec.Spec(), before.Avail, p.rand, p.act)
+	after, err := p.vec.Step(p.act)
 	if err != nil {
 		return err
 	}
@@ -241,7 +242,7 @@ func resume(w env.World) error {
 	return nil
 }
 
-// illegal: actions out of range or not available are refused, and nothing moves.
+// illegal: actions out of range, not available or not finite are refused, and nothing moves.
 func illegal(w env.World) error {
 	p, err := newVecPlayer(w, 1, 1)
 	if err != nil {
@@ -254,27 +255,36 @@ func illegal(w env.World) error {
 		if err != nil {
 			return err
 		}
-		env.RandomActions(s, before.Avail, p.rand, p.act)
+		act(s, before.Avail, p.rand, p.act)
 		var untouched, now trace
 		untouched.moment(s, before.At(0), false)
 		avail := before.Avail
-		for i, chosen := range p.act {
+		for i, chosen := range p.act.Discrete {
 			n := s.Actions[i%len(s.Actions)]
 			for a := int32(-1); int(a) <= n; a++ {
 				if a >= 0 && int(a) < n && avail[a] {
 					continue
 				}
-				p.act[i] = a
-				if _, err := p.vec.Step(env.Actions{Discrete: p.act}); err == nil {
+				p.act.Discrete[i] = a
+				if _, err := p.vec.Step(p.act); err == nil {
 					return fmt.Errorf("action %d of agent %d is carried out, want an error: it is not available", a, i/len(s.Actions))
 				}
 			}
-			p.act[i], avail = chosen, avail[n:]
+			p.act.Discrete[i], avail = chosen, avail[n:]
+		}
+		for i, chosen := range p.act.Continuous {
+			for _, x := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+				p.act.Continuous[i] = float32(x)
+				if _, err := p.vec.Step(p.act); err == nil {
+					return fmt.Errorf("a continuous action of %v of agent %d is carried out, want an error", x, i/s.ActDim)
+				}
+			}
+			p.act.Continuous[i] = chosen
 		}
 		if now.moment(s, before.At(0), false); now != untouched {
 			return fmt.Errorf("a refused action changes the moment")
 		}
-		if _, err := p.vec.Step(env.Actions{Discrete: p.act}); err != nil {
+		if _, err := p.vec.Step(p.act); err != nil {
 			return err
 		}
 	}

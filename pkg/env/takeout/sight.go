@@ -90,7 +90,7 @@ func (w World) Visits(counts [][]float64, key rng.Key, actions [][]int32) ([][]f
 			return nil, fmt.Errorf("takeout: %d × %d counts of visits, want %d × %d", len(counts), len(row), w.Grid, w.Grid)
 		}
 	}
-	return counts, env.Play(w, key, actions, func(_ int, _ env.Env, s *env.Step) error {
+	return counts, env.Play(w, key, actions, nil, func(_ int, _ env.Env, s *env.Step) error {
 		for a := range w.Agents {
 			c := w.Where(s.Snapshot, a)
 			counts[c.Row][c.Col]++
