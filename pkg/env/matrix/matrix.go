@@ -1,6 +1,7 @@
-// Package matrix holds games of one step between two agents who are paid alike, as environments. The two of
+// Package matrix shows payoff tables as environments: any table of package game (Game, with those of the Stackelberg
+// Decision Transformer as presets), games of several steps with a table at each (NStep), and the two team games of
 // C. Claus and C. Boutilier, "The Dynamics of Reinforcement Learning in Cooperative Multiagent Systems",
-// AAAI 1998, are here; games with unequal payoffs are missing.
+// AAAI 1998 (Climb, Penalty).
 package matrix
 
 import (

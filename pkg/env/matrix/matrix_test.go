@@ -59,6 +59,8 @@ func TestContract(t *testing.T) {
 
 func BenchmarkStep(b *testing.B) {
 	b.Run("matrix/climb", func(b *testing.B) { envtest.BenchStep(b, Climb{}) })
+	b.Run("matrix/mixing", func(b *testing.B) { envtest.BenchStep(b, Mixing()) })
+	b.Run("matrix/coordination", func(b *testing.B) { envtest.BenchStep(b, Coordination()) })
 }
 
 func BenchmarkVec(b *testing.B) {
