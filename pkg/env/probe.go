@@ -176,6 +176,9 @@ func RandomAction(avail []bool, r *rand.Rand) int {
 	if free > 1 {
 		k = int(r.Uint64N(uint64(free)))
 	}
+	if free == len(avail) {
+		return k
+	}
 	for a, ok := range avail {
 		if ok {
 			if k == 0 {
