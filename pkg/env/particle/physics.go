@@ -25,13 +25,14 @@ type Physics struct {
 // classic are the constants that all versions share.
 func classic() Physics { return Physics{Dt: 0.1, Damping: 0.25, Contact: 100, Margin: 1e-3} }
 
-func (p Physics) validate() error {
+// validate names the constant that cannot be, of a task of that name.
+func (p Physics) validate(task string) error {
 	for _, c := range []struct {
 		name        string
 		value, most float64
 	}{{"Dt", p.Dt, 1}, {"Damping", p.Damping, 1}, {"Contact", p.Contact, 1e6}, {"Margin", p.Margin, 1}} {
 		if !(c.value >= 0 && c.value <= c.most) || c.value == 0 && c.name != "Damping" && c.name != "Contact" {
-			return fmt.Errorf("Physics.%s is %v, want more than 0 (Damping, Contact: at least 0), at most %g", c.name, c.value, c.most)
+			return fmt.Errorf("particle: %s.Physics.%s is %v, want more than 0 (Damping, Contact: at least 0), at most %g", task, c.name, c.value, c.most)
 		}
 	}
 	return nil

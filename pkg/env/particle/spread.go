@@ -58,7 +58,7 @@ func SpreadMPE2() Spread {
 // New returns the task, or an error naming the first constant that cannot be.
 func (w Spread) New() (env.Env, error) {
 	if err := w.validate(); err != nil {
-		return nil, fmt.Errorf("particle: %w", err)
+		return nil, err
 	}
 	s := &spread{w: w, spec: w.spec(), table: w.Controls.choices(), agents: make([]body, w.Agents), marks: make([][2]float64, w.Agents), overlaps: make([]float64, w.Agents)}
 	s.free = slices.Repeat([]bool{true}, w.Agents*s.spec.Choices())
@@ -71,11 +71,11 @@ func (w Spread) New() (env.Env, error) {
 func (w Spread) validate() error {
 	switch {
 	case w.Name == "":
-		return fmt.Errorf("Spread.Name is empty, want one such as \"particle/spread-mpe2\"")
+		return fmt.Errorf("particle: Spread.Name is empty, want one such as \"particle/spread-mpe2\"")
 	case w.Agents < 1 || w.Agents > 256:
-		return fmt.Errorf("Spread.Agents is %d, want 1 to 256", w.Agents)
+		return fmt.Errorf("particle: Spread.Agents is %d, want 1 to 256", w.Agents)
 	case w.Steps < 1 || w.Steps > 1_000_000:
-		return fmt.Errorf("Spread.Steps is %d, want 1 to 1000000", w.Steps)
+		return fmt.Errorf("particle: Spread.Steps is %d, want 1 to 1000000", w.Steps)
 	}
 	for _, c := range []struct {
 		name         string
@@ -85,13 +85,10 @@ func (w Spread) validate() error {
 		{"Distance", w.Distance, -1000}, {"Collision", w.Collision, -1000},
 	} {
 		if !(c.value >= c.least && c.value <= 1000) {
-			return fmt.Errorf("Spread.%s is %v, want %g to 1000", c.name, c.value, c.least)
+			return fmt.Errorf("particle: Spread.%s is %v, want %g to 1000", c.name, c.value, c.least)
 		}
 	}
-	if err := w.Physics.validate(); err != nil {
-		return fmt.Errorf("Spread.%w", err)
-	}
-	return nil
+	return w.Physics.validate("Spread")
 }
 
 func (w Spread) spec() env.Spec {
