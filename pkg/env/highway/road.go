@@ -4,7 +4,9 @@
 // agents, the others are driven by models of humans.
 //
 // Left out: the supervisor that replaces unsafe actions there, and masks of actions that change nothing. Corrected: the
-// moment after the last action is what an episode ends with, and that action is carried out whole.
+// moment after the last action is what an episode ends with, that action is carried out whole, and the boxes that collide
+// turn with their vehicles (there against them). With the same boxes, 300 random episodes of that simulator and of this
+// one agree in lanes and crashes, and in positions within a hundredth of a millimetre.
 package highway
 
 import "math"

@@ -8,12 +8,12 @@ import (
 )
 
 // broad is how much larger what lies across the road is drawn than what lies along it.
-const broad = 5
+const broad = 10
 
-// View draws the road from above, traffic going to the right: agents' vehicles with their numbers, grey ones of human
-// drivers, the obstacle, and a ring around who has crashed. Across, everything is five times as large.
+// View draws the road from above, traffic going to the right: agents' vehicles with their numbers above them, dark ones
+// of human drivers, the obstacle, and a ring around who has crashed. Across, everything is ten times as large.
 func (m *merge) View(c *env.Canvas) {
-	c.Show(0, -broad*14, roadEnd+60, broad*4)
+	c.Show(0, -broad*13, roadEnd+60, broad*4)
 	half := broad * laneWidth / 2
 	c.Box(0, -half, roadEnd+60, half, env.Pale)
 	c.Box(mergeBegin, -broad*mergeY-half, mergeEnd, -broad*mergeY+half, env.Pale)
@@ -30,17 +30,17 @@ func (m *merge) View(c *env.Canvas) {
 	mean := 0.0
 	for i := range m.cars[:m.n] {
 		v := &m.cars[i]
-		y, paint := -broad*v.y, env.Paint(env.Grey)
+		y, paint := -broad*v.y, env.Ink
 		if !v.human {
 			paint = env.Hue(i)
 			mean += v.speed / float64(m.agents)
 		}
 		c.Box(v.x-length/2, y-broad*width/2, v.x+length/2, y+broad*width/2, paint)
 		if !v.human {
-			c.Label(v.x, y, 4, env.White, strconv.Itoa(i+1))
+			c.Label(v.x, y+broad*width/2+8, 9, paint, strconv.Itoa(i+1))
 		}
 		if v.crashed {
-			c.Ring(v.x, y, 8, 1, env.Ink)
+			c.Ring(v.x, y, 14, 2, env.Ink)
 		}
 	}
 	c.Note = fmt.Sprintf("step %d of %d: agents drive %.1f m/s", m.t, m.w.Steps, mean)

@@ -37,5 +37,5 @@ func (s *spread) View(c *env.Canvas) {
 		c.Label(a.x, a.y, a.radius/2, env.White, strconv.Itoa(i+1))
 	}
 	c.Look(edge[0], edge[1], edge[2], edge[3])
-	c.Note = fmt.Sprintf("step %d of %d: %d of %d covered, distances add up to %.2f, %.0f collisions so far", s.t, s.w.Steps, s.now, len(s.marks), s.distance, s.collisions)
+	c.Note = fmt.Sprintf("step %d of %d: %d of %d covered, %.0f collisions", s.t, s.w.Steps, s.now, len(s.marks), s.collisions)
 }
