@@ -267,8 +267,8 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
-// sail is walk where agents also say how far they go, which is what they are paid.
-type sail struct{ walk }
+// sail is a walk in which agents also say how far they go, which is what they are paid.
+type sail struct{}
 
 type sailor struct{ walker }
 
