@@ -1,7 +1,7 @@
 """Plays the episodes of a file with the Python package mpe2, from the same states with the same actions, and prints how
 far observations, rewards and positions are from those in the file.
 
-    python3 -m venv V && V/bin/pip install mpe2==1.1.1 && V/bin/python beside.py EPISODES.json
+    python3 -m venv V && V/bin/pip install -r requirements.txt && V/bin/python beside.py EPISODES.json
 
 Each line of the file is an episode: continuous (true or false), agents and landmarks (positions at the beginning),
 actions [step][agent] (a choice, or two numbers), observations [step][agent][...] (the first is before any action) and
