@@ -309,8 +309,8 @@ func (b broken) Spec() env.Spec { return b.spec }
 
 func TestNewRefuses(t *testing.T) {
 	spec := tape{}.Spec()
-	large, nameless := spec, spec
-	large.Actions, nameless.Name = []int{2, 257}, ""
+	large, nameless, drift := spec, spec, spec
+	large.Actions, nameless.Name, drift.ActDim = []int{2, 257}, "", 2
 	for _, c := range []struct {
 		spec                    env.Spec
 		capacity, warmup, batch int
@@ -322,6 +322,7 @@ func TestNewRefuses(t *testing.T) {
 		{spec, 10, 11, 4, "replay: a warm-up of 11 steps, want 0 to the buffer's 10"},
 		{spec, 10, -1, 4, "replay: a warm-up of -1 steps, want 0 to the buffer's 10"},
 		{large, 10, 0, 4, "replay: tape has a head of 257 choices, want at most 256"},
+		{drift, 10, 0, 4, "replay: tape has continuous actions of size 2, want discrete ones only"},
 		{nameless, 10, 0, 4, "env: the spec has no name"},
 	} {
 		if _, err := replay.NewTransitions(broken{spec: c.spec}, c.capacity, c.warmup, c.batch); err == nil || !strings.HasPrefix(err.Error(), c.want) {

@@ -7,6 +7,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/muster-marl/muster/pkg/env"
+	"github.com/muster-marl/muster/pkg/env/oligopoly"
 	"github.com/muster-marl/muster/pkg/env/takeout"
 	"github.com/muster-marl/muster/pkg/nn"
 	"github.com/muster-marl/muster/pkg/rng"
@@ -224,4 +225,10 @@ func TestBadSystems(t *testing.T) {
 		_, _, err := s.Build(train.Setup{Env: e, Key: rng.New(1), Backend: xla.Go})
 		wantLine(t, err, want)
 	}
+	market, err := oligopoly.Market{Firms: 2}.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = JointDQN(net, good).Build(train.Setup{Env: market, Key: rng.New(1), Backend: xla.Go})
+	wantLine(t, err, "oligopoly/2 has 0 action heads and continuous actions of size 1, want 1 and 0")
 }
