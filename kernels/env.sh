@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # Sourced by launch.sh, notebooks/open and notebooks/test; expects $root, and from notebooks/open, which fetches what is
-# missing, $mode. The one place that decides how Go code is built and which backend runs. What the user has set wins: GOMLX_BACKEND, PJRT_PLUGIN_LIBRARY_PATH, GOEXPERIMENT, MUSTER_XLA.
+# missing, $mode. The one place that decides how Go code is built and which backend runs. What the user has set wins:
+# GOMLX_BACKEND, PJRT_PLUGIN_LIBRARY_PATH, GOEXPERIMENT, MUSTER_XLA.
 # It returns 1 after one line on stderr when nothing can be built, and leaves, besides the exported variables,
 #   no_xla      why XLA cannot run here, empty if it can
 #   xla_kind    cpu or cuda: which plugin is meant, and which list of packages, kernels/xla-KIND.txt
@@ -42,16 +43,12 @@ fi
 export GOWORK=off GOFLAGS=-buildvcs=false
 export GOMLX_NO_AUTO_INSTALL=1 # go-xla must not download by itself
 export MUSTER_CACHE="${MUSTER_CACHE:-$root/.cache/programs}" # compiled programs, like all else inside the repository
-simd="${GOEXPERIMENT-simd}"
-ask() { (cd "$root" && GOEXPERIMENT=$1 go env GOVERSION GOOS GOARCH CGO_ENABLED CC 2>&1); }
-if ! answer="$(ask "$simd")"; then # a Go that does not know the experiment
-	simd="${GOEXPERIMENT-}"
-	answer="$(ask "$simd")" || { wrong "go does not work: ${answer##*$'\n'}"; return 1; }
-fi
+# Without GOEXPERIMENT=simd: Go 1.26 leaves the upper halves of the vector registers in use when it interrupts a goroutine then,
+# after which SHA-256 and math.Exp are hundreds of times slower (docs/performance.md).
+answer="$(cd "$root" && go env GOVERSION GOOS GOARCH CGO_ENABLED CC 2>&1)" || { wrong "go does not work: ${answer##*$'\n'}"; return 1; }
 read -r -d '' version os arch cgo cc <<<"$answer" || true
 newer "$version" "$need" || { wrong "Go is too old: ${version#go}, needed is $need or newer (GOTOOLCHAIN=$(go env GOTOOLCHAIN))"; return 1; }
 [ "$version" = "$own" ] || export GOTOOLCHAIN="$version" # GoNB's own folder has no go.mod that asks for it
-[ "$arch" != amd64 ] || [ -z "$simd" ] || export GOEXPERIMENT="$simd"
 
 no_xla=''
 if [ "${MUSTER_XLA:-auto}" = off ]; then
