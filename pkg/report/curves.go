@@ -1,28 +1,24 @@
 package report
 
 import (
-	"encoding/csv"
 	"fmt"
 	"io"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/muster-marl/muster/pkg/run"
 	"github.com/muster-marl/muster/pkg/stats"
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
 )
 
 // Chart is a figure of learning curves, made by Curves.
 type Chart struct {
+	look
 	runs    run.Runs
 	metrics []string
 	window  int
+	over    Axis
 	by      func(*run.Run) string
 	once    func() (*chartData, error)
 }
@@ -31,8 +27,24 @@ type Chart struct {
 // (and of one world, where there are several) form a group that is shown by one curve: a single run as it is,
 // two or three by their mean and range, four or more by their interquartile mean and its 95 % bootstrap interval.
 func Curves(runs run.Runs, metrics ...string) Chart {
-	return Chart{runs: runs, metrics: metrics, window: 1}.fresh()
+	return Chart{runs: runs, metrics: metrics, window: 1, over: Steps}.fresh()
 }
+
+// Axis is what a curve is drawn over: Steps, Updates or Seconds.
+type Axis struct {
+	label string
+	of    func(run.Point) float64
+}
+
+// The axes of curves: joint steps of training; updates of the parameters; seconds of acting, stepping and updating.
+var (
+	Steps   = Axis{"joint steps", func(p run.Point) float64 { return float64(p.Steps) }}
+	Updates = Axis{"updates", func(p run.Point) float64 { return float64(p.Updates) }}
+	Seconds = Axis{"seconds of training", func(p run.Point) float64 { return p.Seconds }}
+)
+
+// Over returns the chart with another axis than joint steps.
+func (c Chart) Over(x Axis) Chart { c.over = x; return c.fresh() }
 
 // Smooth returns the chart with each run replaced by its moving mean over k logged points around each; 0 takes a
 // fiftieth of the longest run's points. A group of one run also shows, faintly, what was logged.
@@ -41,6 +53,12 @@ func (c Chart) Smooth(k int) Chart { c.window = k; return c.fresh() }
 // By returns the chart with runs grouped by label instead of by method and world.
 func (c Chart) By(label func(*run.Run) string) Chart { c.by = label; return c.fresh() }
 
+// Width returns the chart in another width: OneColumn, Page or FullWidth.
+func (c Chart) Width(w Width) Chart { c.width = w; return c.fresh() }
+
+// NoCaption returns the chart without the lines below it, for a paper that prints Caption itself.
+func (c Chart) NoCaption() Chart { c.bare = true; return c.fresh() }
+
 // fresh forgets what another setting has read.
 func (c Chart) fresh() Chart {
 	settings := c
@@ -48,33 +66,49 @@ func (c Chart) fresh() Chart {
 	return c
 }
 
-// Formats lists "png", "pdf", "svg", "csv" and "text".
+// Formats lists "png", "pdf", "svg", "csv", "json" and "text".
 func (Chart) Formats() []string { return figureFormats }
 
-// Render draws the chart, writes its numbers as "csv", or says its last values as "text".
+// Caption says aggregate, band, seeds, episodes and steps, and whatever else was done to the numbers.
+func (c Chart) Caption() (string, error) {
+	d, err := c.data()
+	if err != nil {
+		return "", err
+	}
+	return d.caption(), nil
+}
+
+func (c Chart) data() (*chartData, error) {
+	if c.once == nil {
+		return nil, fmt.Errorf("report: an empty chart, want one from report.Curves")
+	}
+	return c.once()
+}
+
+// Render draws the chart, writes its numbers as "csv" or "json", or says its last values as "text".
 func (c Chart) Render(w io.Writer, format string) error {
 	if err := known(format, figureFormats); err != nil {
 		return err
 	}
-	if c.once == nil {
-		return fmt.Errorf("report: an empty chart, want one from report.Curves")
-	}
-	d, err := c.once()
+	d, err := c.data()
 	if err != nil {
 		return err
 	}
 	switch format {
 	case "csv":
-		return d.csv(w)
+		return d.numbers().csv(w)
+	case "json":
+		return d.numbers().json(w, d.caption())
 	case "text":
 		return d.text(w)
 	}
-	return d.figure().write(w, format)
+	return d.figure(c.look).write(w, format)
 }
 
 // chartData is what a chart shows.
 type chartData struct {
 	metrics []string
+	over    Axis
 	groups  []group
 	window  int
 	logged  int // points of the longest run
@@ -82,11 +116,13 @@ type chartData struct {
 
 // group are the runs under one label.
 type group struct {
-	label  string
-	runs   []*run.Run
-	logged [][]series // [metric][run]
-	curves []curve    // [metric]
-	raw    []series   // [metric], of a single run that is smoothed
+	label    string
+	runs     []*run.Run
+	logged   [][]stats.Series // [metric][run]
+	curves   []stats.Band     // [metric]
+	raw      []stats.Series   // [metric], of a single run that is smoothed
+	episodes []int64          // of each evaluation that is shown; none where training logged the metric
+	steps    []int64          // trained by each run
 }
 
 func (c Chart) read() (*chartData, error) {
@@ -103,27 +139,38 @@ func (c Chart) read() (*chartData, error) {
 	if c.window < 0 {
 		return nil, fmt.Errorf("report: moving mean over %d points, want at least 1, or 0 for a fiftieth of all", c.window)
 	}
-	d := &chartData{metrics: c.metrics, window: c.window, groups: grouped(list, c.by)}
-	if err := d.each(func(g *group) error { return g.read(c.metrics) }); err != nil {
+	if c.over.of == nil {
+		return nil, fmt.Errorf("report: curves over nothing, want report.Steps, report.Updates or report.Seconds")
+	}
+	if err := c.look.check(); err != nil {
+		return nil, err
+	}
+	d := &chartData{metrics: c.metrics, over: c.over, window: c.window, groups: grouped(list, c.by)}
+	if err := d.each(func(g *group) error { return g.read(c.metrics, c.over) }); err != nil {
 		return nil, err
 	}
 	for _, g := range d.groups {
 		for _, s := range slices.Concat(g.logged...) {
-			d.logged = max(d.logged, len(s.steps))
+			d.logged = max(d.logged, len(s.X))
 		}
 	}
 	if d.window == 0 {
 		d.window = max(1, d.logged/50)
 	}
-	return d, d.each(func(g *group) error { g.draw(d.window); return nil })
+	return d, d.each(func(g *group) error { return g.draw(d.window) })
 }
 
 // each calls f for all groups at the same time and returns the first error in their order.
 func (d *chartData) each(f func(*group) error) error {
-	errs := make([]error, len(d.groups))
+	return together(len(d.groups), func(i int) error { return f(&d.groups[i]) })
+}
+
+// together calls f(0), …, f(n−1) at the same time and returns the first error in their order.
+func together(n int, f func(int) error) error {
+	errs := make([]error, n)
 	var wait sync.WaitGroup
-	for i := range d.groups {
-		wait.Go(func() { errs[i] = f(&d.groups[i]) })
+	for i := range errs {
+		wait.Go(func() { errs[i] = f(i) })
 	}
 	wait.Wait()
 	for _, err := range errs {
@@ -158,62 +205,69 @@ func grouped(list []*run.Run, by func(*run.Run) string) []group {
 }
 
 // read fetches what the runs of a group logged, side by side.
-func (g *group) read(metrics []string) error {
-	g.logged = make([][]series, len(metrics))
-	errs := make([]error, len(g.runs))
-	var wait sync.WaitGroup
+func (g *group) read(metrics []string, over Axis) error {
+	g.logged = make([][]stats.Series, len(metrics))
 	for m := range metrics {
-		g.logged[m] = make([]series, len(g.runs))
+		g.logged[m] = make([]stats.Series, len(g.runs))
 	}
-	for i, r := range g.runs {
-		wait.Go(func() {
-			curves, err := r.Curves(metrics...)
-			if errs[i] = err; err != nil {
-				return
-			}
-			for m, metric := range metrics {
-				g.logged[m][i] = newSeries(curves[metric])
-			}
-		})
+	points := make([]map[string][]run.Point, len(g.runs))
+	err := together(len(g.runs), func(i int) error {
+		var err error
+		points[i], err = g.runs[i].Curves(metrics...)
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	wait.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
+	for i, curves := range points {
+		last := int64(0)
+		for m, metric := range metrics {
+			var x, y []float64
+			for _, p := range curves[metric] {
+				x, y = append(x, over.of(p)), append(y, p.Value)
+				last = max(last, p.Steps)
+				if p.Episodes > 0 {
+					g.episodes = append(g.episodes, int64(p.Episodes))
+				}
+			}
+			g.logged[m][i] = stats.NewSeries(x, y)
 		}
+		g.steps = append(g.steps, last)
 	}
 	return nil
 }
 
 // draw turns what was logged into curves.
-func (g *group) draw(window int) {
-	for _, logged := range g.logged {
-		var raw series
-		shown := slices.Clone(logged)
+func (g *group) draw(window int) error {
+	g.raw, g.curves = make([]stats.Series, len(g.logged)), make([]stats.Band, len(g.logged))
+	return together(len(g.logged), func(m int) error {
+		shown := slices.Clone(g.logged[m])
 		if window > 1 {
-			if len(logged) == 1 {
-				raw = logged[0]
+			if len(shown) == 1 {
+				g.raw[m] = shown[0]
 			}
 			for i := range shown {
-				shown[i] = shown[i].smoothed(window)
+				shown[i] = shown[i].Smoothed(window)
 			}
 		}
-		g.raw = append(g.raw, raw)
-		g.curves = append(g.curves, aggregate(shown))
-	}
+		var err error
+		g.curves[m], err = aggregate(shown)
+		return err
+	})
 }
 
-// caption names aggregate, band and seeds, and whatever else was done to the numbers.
 func (d *chartData) caption() string {
 	var parts []string
 	kinds := map[string][]string{}
 	var order []string
+	var episodes, steps []int64
 	for _, g := range d.groups {
 		kind := describe(len(g.runs))
 		if kinds[kind] == nil {
 			order = append(order, kind)
 		}
 		kinds[kind] = append(kinds[kind], g.label)
+		episodes, steps = append(episodes, g.episodes...), append(steps, g.steps...)
 	}
 	for _, kind := range order {
 		if len(order) > 1 {
@@ -221,12 +275,17 @@ func (d *chartData) caption() string {
 		}
 		parts = append(parts, kind+".")
 	}
-	faint := false
-	uneven := false
+	trained := "Trained for " + between(steps, "joint step")
+	if len(episodes) > 0 {
+		trained += ", evaluated on " + between(episodes, "episode") + " per point"
+	}
+	parts = append(parts, trained+".")
+	faint, uneven, apart := false, false, false
 	for _, g := range d.groups {
 		for i, c := range g.curves {
-			faint = faint || len(g.raw[i].steps) > 0
-			for _, n := range c.seeds {
+			faint = faint || len(g.raw[i].X) > 0
+			apart = apart || !sameX(g.logged[i])
+			for _, n := range c.Series {
 				uneven = uneven || n < len(g.runs)
 			}
 		}
@@ -237,6 +296,9 @@ func (d *chartData) caption() string {
 			s += "; faint: as logged"
 		}
 		parts = append(parts, s+".")
+	}
+	if apart {
+		parts = append(parts, "Between a run's own points: linear.")
 	}
 	if uneven {
 		parts = append(parts, "Where runs differ in length, over those that have a value.")
@@ -257,139 +319,42 @@ func describe(seeds int) string {
 	return fmt.Sprintf("Interquartile mean of %d seeds, band: 95 %% bootstrap interval", seeds)
 }
 
-func (d *chartData) figure() *figure {
-	f := &figure{width: pageWidth, caption: d.caption()}
-	for i, g := range d.groups {
-		f.legend = append(f.legend, entry{g.label, lineOf(i)})
-	}
-	plots := make([]*plot.Plot, len(d.metrics))
-	for m := range d.metrics {
-		plots[m] = d.panel(m)
-	}
-	columns, height := 1, 2.7*vg.Inch
-	if len(plots) > 1 {
-		columns, height = 2, 2.0*vg.Inch
-	}
-	rows := (len(plots) + columns - 1) / columns
-	f.height = vg.Length(rows)*height + vg.Length(rows-1)*10
-	f.body = tiled(plots, columns)
-	return f
-}
-
-// panel draws one metric: bands below, what was logged above them, curves on top.
-func (d *chartData) panel(m int) *plot.Plot {
-	p := newPlot("joint steps", words(d.metrics[m]))
-	var x, y extent
-	for i, g := range d.groups {
-		c := g.curves[m]
-		x.add(c.steps...)
-		y.add(c.values...)
-		if len(g.runs) > 1 {
-			y.add(c.low...)
-			y.add(c.high...)
-			p.Add(band(c, i))
-		}
-		if raw := g.raw[m]; len(raw.steps) > 0 {
-			sorted := slices.Sorted(slices.Values(raw.values))
-			y.add(stats.Quantile(0.01, sorted), stats.Quantile(0.99, sorted))
-			steps := thinned(raw.steps)
-			values := make([]float64, len(steps))
-			for j, s := range steps {
-				values[j], _ = raw.at(s)
-			}
-			l := line(steps, values)
-			l.LineStyle = lineOf(i)
-			l.Width, l.Color = 0.5, withAlpha(okabeIto[i%hues], 70)
-			p.Add(l)
-		}
-	}
-	for i, g := range d.groups {
-		l := line(g.curves[m].steps, g.curves[m].values)
-		l.LineStyle = lineOf(i)
-		p.Add(l)
-		if len(l.XYs) == 1 { // a line of one point cannot be seen
-			p.Add(&plotter.Scatter{XYs: l.XYs, GlyphStyle: draw.GlyphStyle{Color: l.Color, Radius: vg.Points(2), Shape: draw.CircleGlyph{}}})
-		}
-	}
-	if x.low < x.high/10 && x.low > 0 {
-		x.low = 0
-	}
-	p.X.Min, p.X.Max = x.low, x.high
-	pad := (y.high - y.low) / 25
-	p.Y.Min, p.Y.Max = y.low-pad, y.high+pad
-	return p
-}
-
-// extent is the range of values that an axis must show.
-type extent struct {
-	low, high float64
-	any       bool
-}
-
-func (e *extent) add(values ...float64) {
-	for _, v := range values {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			continue
-		}
-		if !e.any {
-			e.low, e.high, e.any = v, v, true
-		}
-		e.low, e.high = min(e.low, v), max(e.high, v)
-	}
-}
-
-// line and band leave out what is not finite, so the constructors of plotter have nothing to refuse.
-func line(x, y []float64) *plotter.Line {
-	l := &plotter.Line{}
-	for i := range x {
-		if !math.IsNaN(y[i]) && !math.IsInf(y[i], 0) {
-			l.XYs = append(l.XYs, plotter.XY{X: x[i], Y: y[i]})
-		}
-	}
-	return l
-}
-
-func band(c curve, i int) *plotter.Polygon {
-	edge := line(c.steps, c.high).XYs
-	back := line(c.steps, c.low).XYs
-	slices.Reverse(back)
-	return &plotter.Polygon{XYs: []plotter.XYs{append(edge, back...)}, Color: withAlpha(okabeIto[i%hues], 50)}
-}
-
-// csv writes the numbers behind the figure.
-func (d *chartData) csv(w io.Writer) error {
-	out := csv.NewWriter(w)
-	out.Write([]string{"metric", "group", "steps", "value", "low", "high", "seeds"})
-	full := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+// numbers are those behind the figure.
+func (d *chartData) numbers() numbers {
+	name, _, _ := strings.Cut(strings.TrimPrefix(d.over.label, "joint "), " ")
+	n := numbers{header: []string{"metric", "group", name, "value", "low", "high", "seeds"}}
 	for m, metric := range d.metrics {
 		for _, g := range d.groups {
 			c := g.curves[m]
-			for i, x := range c.steps {
-				low, high := full(c.low[i]), full(c.high[i])
+			for i, x := range c.X {
+				low, high := c.Low[i], c.High[i]
 				if len(g.runs) == 1 {
-					low, high = "", ""
+					low, high = math.NaN(), math.NaN()
 				}
-				out.Write([]string{metric, g.label, full(x), full(c.values[i]), low, high, strconv.Itoa(c.seeds[i])})
+				n.add(metric, g.label, x, c.Y[i], low, high, c.Series[i])
 			}
 		}
 	}
-	out.Flush()
-	return out.Error()
+	return n
 }
 
 // text says what the figure shows, with the last values.
 func (d *chartData) text(w io.Writer) error {
 	var b strings.Builder
+	name, _, _ := strings.Cut(strings.TrimPrefix(d.over.label, "joint "), " ")
 	for m, metric := range d.metrics {
-		fmt.Fprintf(&b, "%s over joint steps; last values:\n", words(metric))
+		fmt.Fprintf(&b, "%s over %s; last values:\n", words(metric), d.over.label)
 		for _, g := range d.groups {
 			c := g.curves[m]
-			last := len(c.steps) - 1
-			fmt.Fprintf(&b, "  %s: %s", g.label, number(c.values[last]))
-			if len(g.runs) > 1 {
-				fmt.Fprintf(&b, " (%s to %s, %s)", number(c.low[last]), number(c.high[last]), plural(c.seeds[last], "seed"))
+			last := len(c.X) - 1
+			fmt.Fprintf(&b, "  %s: %s", g.label, number(c.Y[last]))
+			switch {
+			case len(g.runs) > 1 && !math.IsNaN(c.Low[last]):
+				fmt.Fprintf(&b, " (%s to %s, %s)", number(c.Low[last]), number(c.High[last]), plural(c.Series[last], "seed"))
+			case len(g.runs) > 1:
+				fmt.Fprintf(&b, " (%s)", plural(c.Series[last], "seed"))
 			}
-			fmt.Fprintf(&b, " at %s steps\n", Thousands(int64(c.steps[last])))
+			fmt.Fprintf(&b, " at %s %s\n", number(c.X[last]), name)
 		}
 	}
 	b.WriteString(d.caption() + "\n")

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/muster-marl/muster/pkg/run"
+	"gonum.org/v1/plot/vg"
 )
 
 func TestCurvesOfOneSeed(t *testing.T) {
@@ -23,7 +24,7 @@ func TestCurvesOfOneSeed(t *testing.T) {
 		"loss,dqn,100,4,,,1\nloss,dqn,200,2,,,1\nloss,dqn,300,1,,,1\n"; got != want {
 		t.Errorf("csv:\n%swant:\n%s", got, want)
 	}
-	if got, want := render(t, c, "text"), "loss over joint steps; last values:\n  dqn: 1 at 300 steps\nOne seed, no band.\n"; got != want {
+	if got, want := render(t, c, "text"), "loss over joint steps; last values:\n  dqn: 1 at 300 steps\nOne seed, no band. Trained for 300 joint steps.\n"; got != want {
 		t.Errorf("text:\n%swant:\n%s", got, want)
 	}
 }
@@ -37,7 +38,7 @@ func TestCurvesOfTwoSeeds(t *testing.T) {
 	wants(t, render(t, c, "csv"), "loss,dqn,100,5,4,6,2\n", "loss,dqn,150,4,3,5,2\n", "loss,dqn,200,2.5,2,3,2\n",
 		"loss,dqn,250,1.25,1,1.5,2\n", "loss,dqn,300,1,1,1,1\n")
 	wants(t, render(t, c, "text"), "dqn: 1 (1 to 1, 1 seed) at 300 steps",
-		"Mean of 2 seeds, band from lowest to highest.", "Where runs differ in length, over those that have a value.")
+		"Mean of 2 seeds, band from lowest to highest. Trained for 250 to 300 joint steps. Between a run's own points: linear.", "Where runs differ in length, over those that have a value.")
 }
 
 // Of 1, 2, 3 and 100 the interquartile mean is (2 + 3)/2; other methods keep to captions of their own.
@@ -61,14 +62,7 @@ func TestCurvesBySettingAndWorld(t *testing.T) {
 	wants(t, render(t, by, "text"), "both: 1.5 (1 to 2, 2 seeds)")
 }
 
-// Over three points around each: (4+2)/2, (4+2+0)/3, (2+0+1)/3, (0+1)/2.
 func TestSmooth(t *testing.T) {
-	s := series{[]float64{1, 2, 3, 4}, []float64{4, 2, 0, 1}}
-	for k, want := range map[int][]float64{1: {4, 2, 0, 1}, 2: {4, 3, 1, 0.5}, 3: {3, 2, 1, 0.5}, 100: {1.75, 1.75, 1.75, 1.75}} {
-		if got := s.smoothed(k).values; !slices.Equal(got, want) {
-			t.Errorf("moving mean over %d: %v, want %v", k, got, want)
-		}
-	}
 	t.Setenv("MUSTER_RUNS", t.TempDir())
 	store(t, "dqn", "toy/line", 0, lines("loss", 4, 2, 0, 1))
 	c := Curves(run.All("dqn/toy/line/0"), "loss")
@@ -78,10 +72,43 @@ func TestSmooth(t *testing.T) {
 	wants(t, render(t, c, "csv"), "loss,dqn,300,0,,,1") // the chart itself has not changed
 }
 
-func TestRepeatedStepsTakeTheLaterLine(t *testing.T) {
-	s := newSeries([]run.Point{{Steps: 1, Value: 1}, {Steps: 3, Value: 3}, {Steps: 2, Value: 20}, {Steps: 2, Value: 21}, {Steps: 5, Value: 5}})
-	if !slices.Equal(s.steps, []float64{1, 2, 5}) || !slices.Equal(s.values, []float64{1, 21, 5}) {
-		t.Errorf("%v %v, want steps 1, 2, 5 with 1, 21, 5", s.steps, s.values)
+func TestCurvesOverUpdatesAndSeconds(t *testing.T) {
+	t.Setenv("MUSTER_RUNS", t.TempDir())
+	store(t, "dqn", "toy/line", 0, lines("loss", 4, 2, 1))
+	c := Curves(run.All("dqn/toy/line/*"), "loss")
+	wants(t, render(t, c.Over(Updates), "csv"), "metric,group,updates,value", "loss,dqn,1,4,,,1\nloss,dqn,2,2,,,1\nloss,dqn,3,1,,,1\n")
+	wants(t, render(t, c.Over(Seconds), "csv"), "metric,group,seconds,value", "loss,dqn,0,4,,,1\nloss,dqn,1,2,,,1\nloss,dqn,2,1,,,1\n")
+	wants(t, render(t, c.Over(Seconds), "text"), "loss over seconds of training", "at 2 seconds", "Trained for 300 joint steps.")
+	wants(t, render(t, c, "json"), `{"caption":"One seed, no band. Trained for 300 joint steps.","columns":["metric","group","steps",`, `["loss","dqn",100,4,null,null,1]`)
+	refuses(t, c.Over(Axis{}), "png", "curves over nothing")
+	refuses(t, c.Width(100), "png", "100 inches wide")
+}
+
+func TestCurvesOfEvaluations(t *testing.T) {
+	t.Setenv("MUSTER_RUNS", t.TempDir())
+	at := func(steps int64, returns ...float64) run.Evaluation {
+		return run.Evaluation{Steps: steps, Stream: "eval", Episodes: len(returns), Returns: returns}
+	}
+	store(t, "dqn", "toy/line", 0, nil, at(0, 1, 3), at(50, 5, 7))
+	caption, err := Curves(run.All("dqn/toy/line/*"), "return").Caption()
+	if want := "One seed, no band. Trained for 50 joint steps, evaluated on 2 episodes per point."; caption != want || err != nil {
+		t.Errorf("caption %q (%v), want %q", caption, err, want)
+	}
+}
+
+func TestLabelsStandApart(t *testing.T) {
+	at := []vg.Length{1, 2, 3, 50, 99, 99.5}
+	apart(at, 10, 0, 100)
+	// The three lowest begin at 5, the highest two end at 95, and who stands alone stays.
+	if want := []vg.Length{5, 15, 25, 50, 85, 95}; !slices.Equal(at, want) {
+		t.Errorf("labels at %v, want %v", at, want)
+	}
+	at = []vg.Length{40, 41, 52}
+	apart(at, 10, 0, 100) // as little as possible: 34.33, 44.33, 54.33 move by 5.67, 3.33 and 2.33 up and down
+	for i, want := range []float64{34.3333, 44.3333, 54.3333} {
+		if math.Abs(float64(at[i])-want) > 0.001 {
+			t.Errorf("labels at %v, want %v at %d", at, want, i)
+		}
 	}
 }
 
@@ -102,7 +129,7 @@ func TestCurvesRefuse(t *testing.T) {
 	refuses(t, Curves(run.All("dqn/*"), "loss"), "png", "no runs match dqn/*")
 	store(t, "dqn", "toy/line", 0, lines("loss", 1))
 	runs := run.All("dqn/toy/line/0")
-	refuses(t, Curves(runs, "loss"), "gif", `unknown format "gif", want png, pdf, svg, csv or text`)
+	refuses(t, Curves(runs, "loss"), "gif", `unknown format "gif", want png, pdf, svg, csv, json or text`)
 	refuses(t, Curves(runs, "los"), "png", `no metric "los"`, "loss")
 	refuses(t, Curves(runs), "png", "no metric to draw")
 	refuses(t, Curves(runs, "loss").Smooth(-1), "text", "-1 points")

@@ -31,7 +31,7 @@ type entry struct {
 	line draw.LineStyle
 }
 
-var figureFormats = []string{"png", "pdf", "svg", "csv", "text"}
+var figureFormats = []string{"png", "pdf", "svg", "csv", "json", "text"}
 
 func init() { // the same figure gives the same bytes, whenever it is written
 	day := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -1,12 +1,10 @@
 package report
 
 import (
-	"encoding/csv"
 	"fmt"
 	"image/color"
 	"io"
 	"math"
-	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot/palette/moreland"
@@ -39,10 +37,10 @@ func (m Map) Mark(row, column int, label string) Map {
 // Unit returns the map with a name for what its colours count, shown beside the colour bar.
 func (m Map) Unit(name string) Map { m.unit = name; return m }
 
-// Formats lists "png", "pdf", "svg", "csv" and "text".
+// Formats lists "png", "pdf", "svg", "csv", "json" and "text".
 func (Map) Formats() []string { return figureFormats }
 
-// Render draws the map, writes its numbers as "csv", or says its extremes as "text".
+// Render draws the map, writes its numbers as "csv" or "json", or says its extremes as "text".
 func (m Map) Render(w io.Writer, format string) error { return Beside(1, m).Render(w, format) }
 
 // Maps are heat maps in one figure with one colour scale, made by Beside.
@@ -54,7 +52,7 @@ type Maps struct {
 // Beside returns one figure of several maps in rows of `columns`, all on the same colour scale.
 func Beside(columns int, maps ...Map) Maps { return Maps{columns, maps} }
 
-// Formats lists "png", "pdf", "svg", "csv" and "text".
+// Formats lists "png", "pdf", "svg", "csv", "json" and "text".
 func (Maps) Formats() []string { return figureFormats }
 
 // Render draws the maps, writes their numbers as "csv", or says their extremes as "text".
@@ -67,7 +65,9 @@ func (m Maps) Render(w io.Writer, format string) error {
 	}
 	switch format {
 	case "csv":
-		return m.csv(w)
+		return m.numbers().csv(w)
+	case "json":
+		return m.numbers().json(w, "")
 	case "text":
 		return m.text(w)
 	}
@@ -223,18 +223,16 @@ func frame(c draw.Canvas, x, top, w, h vg.Length) {
 		[]vg.Point{{X: x, Y: top}, {X: x + w, Y: top}, {X: x + w, Y: top - h}, {X: x, Y: top - h}, {X: x, Y: top}, {X: x + w, Y: top}})
 }
 
-func (m Maps) csv(w io.Writer) error {
-	out := csv.NewWriter(w)
-	out.Write([]string{"map", "row", "column", "value"})
+func (m Maps) numbers() numbers {
+	n := numbers{header: []string{"map", "row", "column", "value"}}
 	for _, one := range m.maps {
 		for i, row := range one.values {
 			for j, v := range row {
-				out.Write([]string{one.title, strconv.Itoa(i), strconv.Itoa(j), strconv.FormatFloat(v, 'g', -1, 64)})
+				n.add(one.title, i, j, v)
 			}
 		}
 	}
-	out.Flush()
-	return out.Error()
+	return n
 }
 
 // text says size, extremes and marks of each map.

@@ -15,7 +15,7 @@ func TestHeatMapNumbers(t *testing.T) {
 		"lowest 0 at row 0, column 0; marked a (1, 2), b (0, 0)\n"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	wants(t, render(t, m, "csv"), "map,row,column,value\nvisits of V = 6,0,0,0\n", "visits of V = 6,1,1,NaN\nvisits of V = 6,1,2,9.5\n")
+	wants(t, render(t, m, "csv"), "map,row,column,value\nvisits of V = 6,0,0,0\n", "visits of V = 6,1,1,\nvisits of V = 6,1,2,9.5\n")
 	wants(t, render(t, m, "pdf")[:5], "%PDF-")
 }
 
@@ -54,6 +54,6 @@ func TestHeatMapRefuses(t *testing.T) {
 	refuses(t, HeatMap(nil, "none"), "png", `heat map "none" has no cells`)
 	refuses(t, HeatMap([][]float64{{1, 2}, {3}}, "torn"), "png", `"torn" has 1 values in row 1 and 2 in row 0`)
 	refuses(t, HeatMap([][]float64{{1}}, "small").Mark(0, 1, "x"), "png", "none at row 0, column 1", `"x"`)
-	refuses(t, HeatMap([][]float64{{1}}, "small"), "md", `unknown format "md"`, "csv or text")
+	refuses(t, HeatMap([][]float64{{1}}, "small"), "md", `unknown format "md"`, "json or text")
 	refuses(t, Beside(0, HeatMap([][]float64{{1}}, "small")), "png", "rows of 0")
 }

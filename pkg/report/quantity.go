@@ -116,7 +116,7 @@ func (c column) estimates(quantities []Quantity) ([]Estimate, error) {
 			out[i].Value = math.NaN()
 			continue
 		}
-		interval, err := stats.Column(values).Bootstrap(stats.Flat(stats.Mean), tableResamples, 0.95, rand.New(rand.NewPCG(1, 1)))
+		interval, err := stats.Column(values).Bootstrap(stats.AggregateMean(), tableResamples, 0.95, rand.New(rand.NewPCG(1, 1)))
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"image/color"
 	"math"
 	"strconv"
@@ -12,9 +13,44 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// One theme for all figures: 5.5 inches wide, the text width of most papers.
+// Width is that of a figure, in inches.
+type Width float64
+
+// Widths of papers: a column of two (ICML 3.25 inches, IEEE 3.5), the text of one-column papers (NeurIPS, ICLR), which is
+// the default, and both columns.
 const (
-	pageWidth = 5.5 * vg.Inch
+	OneColumn Width = 3.25
+	Page      Width = 5.5
+	FullWidth Width = 6.75
+)
+
+// look is what all figures let their user choose.
+type look struct {
+	width Width
+	bare  bool // true = without caption
+}
+
+func (l look) check() error {
+	if l.width != 0 && !(l.width >= 2 && l.width <= 20) {
+		return fmt.Errorf("report: a figure %v inches wide, want 2 to 20, as report.OneColumn or report.FullWidth", float64(l.width))
+	}
+	return nil
+}
+
+// figure begins a figure.
+func (l look) figure(caption string) *figure {
+	f := &figure{width: pageWidth, caption: caption}
+	if l.width != 0 {
+		f.width = vg.Length(l.width) * vg.Inch
+	}
+	if l.bare {
+		f.caption = ""
+	}
+	return f
+}
+
+const (
+	pageWidth = vg.Length(Page) * vg.Inch
 	fontSize  = vg.Length(9)
 	tickSize  = vg.Length(8)
 	smallSize = vg.Length(7.5) // captions
@@ -39,10 +75,11 @@ var (
 	hues = len(okabeIto)
 )
 
-// lineOf is the line of the i-th group: its hue, and dashes once the hues are used up.
+// lineOf is the line of the i-th group: a hue and dashes, so that groups differ on a printer without colours, too. There
+// are 28 different ones.
 func lineOf(i int) draw.LineStyle {
-	dashes := [][]vg.Length{nil, {4, 2}, {1, 1.5}}
-	return draw.LineStyle{Color: okabeIto[i%hues], Width: 1.2, Dashes: dashes[i/hues%len(dashes)]}
+	dashes := [][]vg.Length{nil, {5, 2}, {1.5, 1.5}, {6, 1.5, 1.5, 1.5}}
+	return draw.LineStyle{Color: okabeIto[i%hues], Width: 1.2, Dashes: dashes[i%len(dashes)]}
 }
 
 func withAlpha(c color.NRGBA, a uint8) color.NRGBA {

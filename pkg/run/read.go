@@ -48,6 +48,22 @@ type Run struct {
 	Seed          uint64
 	Goal          int64             // joint steps that the run was last asked for
 	Provenance    map[string]string // module, backend, threads, machine
+
+	given []Evaluation // of a run without a directory
+}
+
+// Given returns a run that lies in no directory: evaluations that were read from elsewhere, in the order in which they
+// were made. Dir is then only a name for messages.
+func Given(method, world string, seed uint64, evals []Evaluation) (*Run, error) {
+	name := fmt.Sprintf("%s/%s/%d", method, world, seed)
+	if method == "" || world == "" || len(evals) == 0 {
+		return nil, fmt.Errorf("run: a given run %q with %d evaluations, want a method, a world and at least one", name, len(evals))
+	}
+	r := &Run{Dir: name, Method: method, World: world, Seed: seed, given: evals}
+	for _, e := range evals {
+		r.Goal = max(r.Goal, e.Steps)
+	}
+	return r, nil
 }
 
 // Open reads the head of one run directory.
@@ -109,6 +125,7 @@ type Point struct {
 	Steps, Updates int64
 	Seconds        float64
 	Value          float64
+	Episodes       int // of the evaluation whose mean it is; 0 = logged in training
 }
 
 // Metrics returns the curve of a metric: of training (metrics.jsonl), or else the mean over the episodes of
@@ -134,7 +151,7 @@ func (r *Run) Curves(names ...string) (map[string][]Point, error) {
 		}
 		for _, name := range names {
 			if v := row[name]; v != nil {
-				curves[name] = append(curves[name], Point{int64(at("steps")), int64(at("updates")), at("seconds"), *v})
+				curves[name] = append(curves[name], Point{int64(at("steps")), int64(at("updates")), at("seconds"), *v, 0})
 			}
 		}
 		return nil
@@ -156,7 +173,7 @@ func (r *Run) Curves(names ...string) (map[string][]Point, error) {
 		}
 		for _, name := range missing {
 			if values := e.Values(name); len(values) > 0 {
-				curves[name] = append(curves[name], Point{e.Steps, e.Updates, e.Seconds, mean(values)})
+				curves[name] = append(curves[name], Point{e.Steps, e.Updates, e.Seconds, mean(values), e.Episodes})
 			}
 		}
 	}
@@ -170,6 +187,9 @@ func (r *Run) Curves(names ...string) (map[string][]Point, error) {
 
 // eachRow calls f with each line of metrics.jsonl; nil stands for null.
 func (r *Run) eachRow(f func(row map[string]*float64) error) error {
+	if r.given != nil {
+		return nil
+	}
 	return eachLine(filepath.Join(r.Dir, "metrics.jsonl"), func(line []byte) error {
 		row := map[string]*float64{}
 		if err := json.Unmarshal(line, &row); err != nil {
@@ -229,6 +249,9 @@ func (e *Evaluation) Names() []string {
 
 // Evaluations returns all evaluations in the order they were made.
 func (r *Run) Evaluations() ([]Evaluation, error) {
+	if r.given != nil {
+		return r.given, nil
+	}
 	var list []Evaluation
 	err := eachLine(filepath.Join(r.Dir, "eval.jsonl"), func(line []byte) error {
 		var e Evaluation

@@ -83,7 +83,7 @@ func TestBootstrapOfTwoRuns(t *testing.T) {
 		level float64
 		want  Interval
 	}{{0.95, Interval{0, 1}}, {0.4, Interval{0.5, 0.5}}} {
-		got, err := Column([]float64{0, 1}).Bootstrap(Flat(Mean), 2000, c.level, rand.New(rand.NewPCG(1, 2)))
+		got, err := Column([]float64{0, 1}).Bootstrap(AggregateMean(), 2000, c.level, rand.New(rand.NewPCG(1, 2)))
 		if err != nil || got != c.want {
 			t.Errorf("level %v: %v, %v, want %v", c.level, got, err, c.want)
 		}
@@ -97,7 +97,7 @@ func TestBootstrapWidth(t *testing.T) {
 	for i := range x {
 		x[i] = r.NormFloat64()
 	}
-	got, err := Column(x).Bootstrap(Flat(Mean), 4000, 0.95, r)
+	got, err := Column(x).Bootstrap(AggregateMean(), 4000, 0.95, r)
 	half := 1.96 * Std(x) / 20
 	if err != nil || !near(got.Low, Mean(x)-half, 0.006) || !near(got.High, Mean(x)+half, 0.006) {
 		t.Errorf("interval %v (%v), want %v ± %v", got, err, Mean(x), half)
@@ -107,7 +107,7 @@ func TestBootstrapWidth(t *testing.T) {
 // Tasks that differ widely and runs that do not: every resample has the same mean only if it is stratified.
 func TestBootstrapStaysWithinTasks(t *testing.T) {
 	s := Scores{Runs: []string{"0", "1", "2"}, Tasks: []string{"easy", "hard"}, Values: [][]float64{{100, 0}, {100, 0}, {100, 0}}}
-	got, err := s.Bootstrap(Flat(Mean), 200, 0.95, rand.New(rand.NewPCG(5, 6)))
+	got, err := s.Bootstrap(AggregateMean(), 200, 0.95, rand.New(rand.NewPCG(5, 6)))
 	if err != nil || got != (Interval{50, 50}) {
 		t.Errorf("interval %v (%v), want [50, 50]", got, err)
 	}
@@ -117,7 +117,7 @@ func TestBootstrapRepeats(t *testing.T) {
 	s := Scores{Values: [][]float64{{1, 5}, {2, 9}, {4, 6}, {3, 7}, {8, 5}}}
 	var got [2]Interval
 	for i := range got {
-		got[i], _ = s.Bootstrap(Flat(IQM), 500, 0.95, rand.New(rand.NewPCG(7, 8)))
+		got[i], _ = s.Bootstrap(AggregateIQM(), 500, 0.95, rand.New(rand.NewPCG(7, 8)))
 	}
 	if got[0] != got[1] || got[0].Low >= got[0].High {
 		t.Errorf("the same generator gives %v and %v, want one interval twice", got[0], got[1])
@@ -135,27 +135,29 @@ func TestBootstrapRefuses(t *testing.T) {
 		{Scores{}, 10, 0.95, "no scores"},
 		{Scores{Values: [][]float64{{1, 2}, {3}}}, 10, 0.95, "run 1 has 1 tasks, run 0 has 2"},
 		{Scores{Runs: []string{"a"}, Values: [][]float64{{1}, {3}}}, 10, 0.95, "1 names for 2 runs"},
-		{Column([]float64{1}), 0, 0.95, "0 resamples"},
-		{Column([]float64{1}), 10, 95, "level 95"},
+		{Column([]float64{1, 2}), 0, 0.95, "0 resamples"},
+		{Column([]float64{1, 2}), 10, 95, "level 95"},
+		{Column([]float64{1}), 10, 0.95, "at least two of them, there is 1"},
+		{Scores{Runs: []string{"7", "8"}, Tasks: []string{"easy"}, Values: [][]float64{{1}, {math.NaN()}}}, 10, 0.95, "run 8 has the score NaN on task easy"},
 	} {
-		if _, err := c.s.Bootstrap(Flat(Mean), c.resamples, c.level, r); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := c.s.Bootstrap(AggregateMean(), c.resamples, c.level, r); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want one about %q", err, c.want)
 		}
 	}
 }
 
-// BenchmarkBootstrap takes the interval of the IQM of 10 runs × 10 tasks from 2,000 resamples.
+// BenchmarkBootstrap takes the interval of the IQM of 10 runs × 20 tasks from 10,000 resamples.
 func BenchmarkBootstrap(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	s := Scores{Values: make([][]float64, 10)}
 	for i := range s.Values {
-		for range 10 {
+		for range 20 {
 			s.Values[i] = append(s.Values[i], r.Float64())
 		}
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.Bootstrap(Flat(IQM), 2000, 0.95, r); err != nil {
+		if _, err := s.Bootstrap(AggregateIQM(), 10_000, 0.95, r); err != nil {
 			b.Fatal(err)
 		}
 	}

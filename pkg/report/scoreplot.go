@@ -1,0 +1,337 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"sync"
+
+	"github.com/muster-marl/muster/pkg/stats"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+const (
+	aggregateResamples = 10_000 // of one number, for figures
+	curvesResamples    = 2000   // of a curve or of pairs
+)
+
+// ScorePlot is a figure of final scores: one of Profiles, Aggregates, Improvements, Bars and Boxes.
+type ScorePlot struct {
+	look
+	board Board
+	make  func(*boardData) (scoreFigure, error)
+	once  func() (scoreFigure, error)
+}
+
+// scoreFigure is what a ScorePlot shows.
+type scoreFigure struct {
+	draw    func(f *figure) // sets height, body and legend for the width of f
+	numbers numbers
+	said    []string // lines of text
+	caption string
+}
+
+func newScorePlot(b Board, f func(*boardData) (scoreFigure, error)) ScorePlot {
+	return ScorePlot{board: b, make: f}.fresh()
+}
+
+func (p ScorePlot) fresh() ScorePlot {
+	settings := p
+	p.once = sync.OnceValues(func() (scoreFigure, error) {
+		if err := settings.look.check(); err != nil {
+			return scoreFigure{}, err
+		}
+		d, err := settings.board.data()
+		if err != nil {
+			return scoreFigure{}, err
+		}
+		return settings.make(d)
+	})
+	return p
+}
+
+// Width returns the figure in another width: OneColumn, Page or FullWidth.
+func (p ScorePlot) Width(w Width) ScorePlot { p.width = w; return p.fresh() }
+
+// NoCaption returns the figure without the lines below it, for a paper that prints Caption itself.
+func (p ScorePlot) NoCaption() ScorePlot { p.bare = true; return p.fresh() }
+
+// Formats lists "png", "pdf", "svg", "csv", "json" and "text".
+func (ScorePlot) Formats() []string { return figureFormats }
+
+// Caption says what is shown, of how many seeds, episodes and steps, and the kind of interval.
+func (p ScorePlot) Caption() (string, error) {
+	f, err := p.data()
+	return f.caption, err
+}
+
+func (p ScorePlot) data() (scoreFigure, error) {
+	if p.once == nil {
+		return scoreFigure{}, fmt.Errorf("report: an empty figure, want one such as from report.Profiles")
+	}
+	return p.once()
+}
+
+// Render draws the figure, writes its numbers as "csv" or "json", or says them as "text".
+func (p ScorePlot) Render(w io.Writer, format string) error {
+	if err := known(format, figureFormats); err != nil {
+		return err
+	}
+	s, err := p.data()
+	if err != nil {
+		return err
+	}
+	switch format {
+	case "csv":
+		return s.numbers.csv(w)
+	case "json":
+		return s.numbers.json(w, s.caption)
+	case "text":
+		_, err := io.WriteString(w, strings.Join(append(s.said, s.caption), "\n")+"\n")
+		return err
+	}
+	f := p.look.figure(s.caption)
+	s.draw(f)
+	return f.write(w, format)
+}
+
+// orNaN is an interval, or NaN where there is none.
+func orNaN(in stats.Interval, ok bool) stats.Interval {
+	if !ok {
+		return stats.Interval{Low: math.NaN(), High: math.NaN()}
+	}
+	return in
+}
+
+// estimated says a value with its interval, if it has one: "0.52 [0.41, 0.6]".
+func estimated(v float64, in stats.Interval) string {
+	if math.IsNaN(in.Low) {
+		return number(v)
+	}
+	return fmt.Sprintf("%s [%s, %s]", number(v), number(in.Low), number(in.High))
+}
+
+// legendOf names methods by their lines.
+func legendOf(methods []string) (list []entry) {
+	for i, m := range methods {
+		list = append(list, entry{m, lineOf(i)})
+	}
+	return list
+}
+
+// Profiles returns the performance profiles of a board: for each score τ, the share of runs, over all worlds, that score more
+// (Agarwal et al. 2021, section 4.2). A curve above another everywhere is the better method, whatever is asked of it.
+func Profiles(b Board) ScorePlot {
+	return newScorePlot(b, func(d *boardData) (scoreFigure, error) {
+		var e extent
+		for _, s := range d.scores {
+			for _, row := range s.Values {
+				e.add(row...)
+			}
+		}
+		const points = 200
+		low, high := e.low-(e.high-e.low)/50, e.high+(e.high-e.low)/50
+		taus := make([]float64, points+1)
+		for i := range taus {
+			taus[i] = low + (high-low)*float64(i)/points
+		}
+		s := scoreFigure{numbers: numbers{header: []string{"method", "tau", "share", "low", "high"}}}
+		s.caption = d.caption("Performance profiles: the share of runs with a score above τ; bands: pointwise 95 % stratified bootstrap intervals.")
+		s.said = append(s.said, fmt.Sprintf("Share of runs whose %s is more than half of all scores:", d.axis()))
+		var all []float64
+		for _, sc := range d.scores {
+			for _, row := range sc.Values {
+				all = append(all, row...)
+			}
+		}
+		middle := stats.Median(all)
+		profiles := make([]stats.Profile, len(d.methods))
+		for m, name := range d.methods {
+			var err error
+			if profiles[m], err = d.scores[m].Profile(taus, curvesResamples, 0.95, again()); err != nil {
+				return s, err
+			}
+			for i, tau := range taus {
+				in := stats.Interval{Low: math.NaN(), High: math.NaN()}
+				if profiles[m].Low != nil {
+					in = stats.Interval{Low: profiles[m].Low[i], High: profiles[m].High[i]}
+				}
+				s.numbers.add(name, tau, profiles[m].Share[i], in.Low, in.High)
+			}
+			s.said = append(s.said, fmt.Sprintf("  %s: %s (above %s)", name, number(stats.ShareAbove(middle).Of(d.scores[m].Values)), number(middle)))
+		}
+		s.draw = func(f *figure) {
+			p := newPlot(d.axis()+" (τ)", "share of runs above τ")
+			for i, of := range profiles {
+				if of.Low != nil {
+					p.Add(band(of.Tau, of.Low, of.High, i))
+				}
+			}
+			for i, of := range profiles {
+				l := line(of.Tau, of.Share)
+				l.LineStyle = lineOf(i)
+				p.Add(l)
+			}
+			p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = low, high, 0, 1.02
+			f.legend, f.height = legendOf(d.methods), f.width*0.49
+			f.body = func(c draw.Canvas) { p.Draw(c) }
+		}
+		return s, nil
+	})
+}
+
+// Aggregates returns the interquartile mean, the median and the mean of a board, each with its 95 % stratified bootstrap
+// interval, and the optimality gap where scores are normalised (Agarwal et al. 2021, section 4.3).
+func Aggregates(b Board) ScorePlot {
+	return newScorePlot(b, func(d *boardData) (scoreFigure, error) {
+		list := []stats.Statistic{stats.AggregateIQM(), stats.AggregateMedian(), stats.AggregateMean()}
+		if d.scaled != "" {
+			list = append(list, stats.OptimalityGap(1))
+		}
+		s := scoreFigure{numbers: numbers{header: []string{"statistic", "method", "value", "low", "high"}}}
+		s.caption = d.caption("Aggregates over seeds and worlds; bars: 95 % stratified bootstrap intervals.")
+		panels := make([]dots, len(list))
+		for i, f := range list {
+			panels[i] = dots{title: f.Name, names: d.methods}
+			s.said = append(s.said, f.Name+" of "+d.axis()+":")
+			for m, name := range d.methods {
+				in, ok, err := d.interval(m, f, aggregateResamples)
+				if err != nil {
+					return s, err
+				}
+				in = orNaN(in, ok)
+				v := f.Of(d.scores[m].Values)
+				panels[i].add(v, in)
+				s.numbers.add(f.Name, name, v, in.Low, in.High)
+				s.said = append(s.said, "  "+name+": "+estimated(v, in))
+			}
+		}
+		s.draw = func(f *figure) { drawDots(f, panels, d.axis()) }
+		return s, nil
+	})
+}
+
+// Improvements returns, for each method, the probability that one of its runs beats a run of the method `over` on a world drawn
+// at random (Agarwal et al. 2021, section 4.3), with its 95 % stratified bootstrap interval; "" takes all pairs.
+func Improvements(b Board, over string) ScorePlot {
+	return newScorePlot(b, func(d *boardData) (scoreFigure, error) {
+		s := scoreFigure{numbers: numbers{header: []string{"method", "over", "probability", "low", "high"}}}
+		s.caption = d.caption("Probability that a run of the first method scores more than one of the second; bars: 95 % stratified bootstrap intervals.")
+		known := over == ""
+		panel := dots{reference: 0.5}
+		for i, y := range d.methods {
+			known = known || y == over
+			for j, x := range d.methods {
+				if i == j || over != "" && y != over || over == "" && j < i {
+					continue
+				}
+				v, err := stats.Improvement(d.scores[j], d.scores[i])
+				if err != nil {
+					return s, err
+				}
+				in := orNaN(stats.Interval{}, false)
+				if len(d.scores[i].Values) > 1 && len(d.scores[j].Values) > 1 {
+					if in, err = stats.ImprovementInterval(d.scores[j], d.scores[i], curvesResamples, 0.95, again()); err != nil {
+						return s, err
+					}
+				}
+				panel.names = append(panel.names, x+" over "+y)
+				panel.add(v, in)
+				s.numbers.add(x, y, v, in.Low, in.High)
+				s.said = append(s.said, fmt.Sprintf("P(%s > %s): %s", x, y, estimated(v, in)))
+			}
+		}
+		if !known {
+			return s, fmt.Errorf("report: improvements over %q, which no run is; there are %s", over, strings.Join(d.methods, ", "))
+		}
+		if len(panel.names) == 0 {
+			return s, fmt.Errorf("report: improvements of a single method, %s, want at least two", d.methods[0])
+		}
+		s.draw = func(f *figure) { drawDots(f, []dots{panel}, "probability of improvement") }
+		return s, nil
+	})
+}
+
+// dots are values with intervals in rows, one panel.
+type dots struct {
+	title     string
+	names     []string
+	values    []float64
+	intervals []stats.Interval
+	reference float64 // a thin line there; 0 = none
+}
+
+func (d *dots) add(v float64, in stats.Interval) {
+	d.values, d.intervals = append(d.values, v), append(d.intervals, in)
+}
+
+// drawDots draws panels beside each other with the names once, at the left.
+func drawDots(f *figure, panels []dots, axis string) {
+	const row, head, foot = vg.Length(15), vg.Length(14), vg.Length(30)
+	names := panels[0].names
+	columns := len(panels)
+	if f.width < 4*vg.Inch && columns > 2 {
+		columns = 2
+	}
+	rows := (len(panels) + columns - 1) / columns
+	tall := head + vg.Length(len(names))*row + 6
+	f.height = vg.Length(rows)*(tall+foot) - vg.Length(rows-1)*11
+	f.body = func(c draw.Canvas) {
+		var wide vg.Length
+		for _, n := range names {
+			wide = max(wide, legendText.Width(n))
+		}
+		for i, p := range panels {
+			space := (c.Max.X - c.Min.X - wide - 8) / vg.Length(columns)
+			x := c.Min.X + wide + 8 + vg.Length(i%columns)*space
+			y := c.Max.Y - vg.Length(i/columns)*(tall+foot-11)
+			if i%columns == 0 {
+				for k, n := range names {
+					c.FillText(legendText, vg.Point{X: c.Min.X, Y: y - head - (vg.Length(k)+0.5)*row}, n)
+				}
+			}
+			p.draw(draw.Canvas{Canvas: c.Canvas, Rectangle: vg.Rectangle{
+				Min: vg.Point{X: x + 4, Y: y - tall}, Max: vg.Point{X: x + space - 8, Y: y}}}, head, row)
+		}
+		c.FillText(textStyle(fontSize, ink, draw.XCenter, draw.YBottom), vg.Point{X: (c.Min.X + wide + 8 + c.Max.X) / 2, Y: c.Min.Y}, axis)
+	}
+}
+
+// draw fills one panel: title, a row per value, and an axis below.
+func (d dots) draw(c draw.Canvas, head, row vg.Length) {
+	var e extent
+	e.add(d.values...)
+	for _, in := range d.intervals {
+		e.add(in.Low, in.High)
+	}
+	if d.reference != 0 {
+		e.add(d.reference)
+	}
+	pad := (e.high - e.low) / 12
+	if pad == 0 {
+		pad = max(math.Abs(e.high)/10, 0.1)
+	}
+	low, high := e.low-pad, e.high+pad
+	at := func(v float64) vg.Length { return c.Min.X + (c.Max.X-c.Min.X)*vg.Length((v-low)/(high-low)) }
+	c.FillText(textStyle(fontSize, ink, draw.XCenter, draw.YTop), vg.Point{X: (c.Min.X + c.Max.X) / 2, Y: c.Max.Y}, d.title)
+	thin := draw.LineStyle{Color: grey, Width: 0.6}
+	c.StrokeLine2(thin, c.Min.X, c.Min.Y, c.Max.X, c.Min.Y)
+	most := max(2, int((c.Max.X-c.Min.X)/32))
+	for _, t := range (ticks{most: most}).Ticks(low, high) {
+		c.StrokeLine2(thin, at(t.Value), c.Min.Y, at(t.Value), c.Min.Y-3)
+		c.FillText(textStyle(tickSize, ink, draw.XCenter, draw.YTop), vg.Point{X: at(t.Value), Y: c.Min.Y - 4}, t.Label)
+	}
+	if d.reference != 0 {
+		c.StrokeLine2(draw.LineStyle{Color: grey, Width: 0.6, Dashes: []vg.Length{2, 2}}, at(d.reference), c.Min.Y, at(d.reference), c.Max.Y-head)
+	}
+	for i, v := range d.values {
+		y := c.Max.Y - head - (vg.Length(i)+0.5)*row
+		hue := okabeIto[i%hues]
+		if in := d.intervals[i]; !math.IsNaN(in.Low) {
+			fill(c, withAlpha(hue, 130), at(in.Low), y-3.5, at(in.High)-at(in.Low), 7)
+		}
+		c.StrokeLine2(draw.LineStyle{Color: ink, Width: 1.4}, at(v), y-5, at(v), y+5)
+	}
+}
