@@ -57,7 +57,7 @@ func (c Comparison) Cell(name string) Comparison { c.cell = name; return c }
 // Decimals returns the comparison with n decimals; 2 is the default, 0 means four significant digits.
 func (c Comparison) Decimals(n int) Comparison { c.decimals = n; return c }
 
-// Formats lists "html", "text", "md", "csv" and "tex".
+// Formats lists "html", "text", "md", "csv", "json" and "tex".
 func (Comparison) Formats() []string { return tableFormats }
 
 // Render writes the comparison as a table.

@@ -19,9 +19,9 @@ func writeAnimation(w io.Writer, images []*image.RGBA, rate float64) error {
 	}
 	var b bytes.Buffer
 	for _, colours := range []int{31, 15, 10} {
-		palette, index := frequent(counts, colours)
+		list := frequent(counts, colours)
 		b.Reset()
-		if err := apng.Encode(&b, animation(images, palette, index, rate)); err != nil {
+		if err := apng.Encode(&b, animation(images, list.palette, list.index(func(s shade) int { return s.nearest }), rate)); err != nil {
 			return err
 		}
 		if b.Len() <= mostBytes {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"image/color"
 	"math"
 	"slices"
 
@@ -39,7 +40,7 @@ func Bars(b Board) ScorePlot {
 			d.slots(f, true, func(c draw.Canvas, y func(float64) vg.Length, m, t int, left, width vg.Length) {
 				values := d.column(m, t)
 				mean := stats.Mean(values)
-				fill(c, withAlpha(okabeIto[m%hues], 190), left, y(0), width, y(mean)-y(0))
+				fill(c, tint(m), left, y(0), width, y(mean)-y(0))
 				middle := left + width/2
 				if i := in[m][t]; !math.IsNaN(i.Low) {
 					c.StrokeLine2(draw.LineStyle{Color: ink, Width: 1}, middle, y(i.Low), middle, y(i.High))
@@ -84,7 +85,7 @@ func Boxes(b Board) ScorePlot {
 				edge := draw.LineStyle{Color: hue, Width: 1}
 				c.StrokeLine2(edge, middle, y(low), middle, y(lower))
 				c.StrokeLine2(edge, middle, y(upper), middle, y(high))
-				fill(c, withAlpha(hue, 70), left, y(lower), width, y(upper)-y(lower))
+				fill(c, tint(m), left, y(lower), width, y(upper)-y(lower))
 				c.StrokeLines(edge, []vg.Point{{X: left, Y: y(lower)}, {X: left + width, Y: y(lower)}, {X: left + width, Y: y(upper)}, {X: left, Y: y(upper)}, {X: left, Y: y(lower)}})
 				c.StrokeLine2(draw.LineStyle{Color: ink, Width: 1.4}, left, y(median), left+width, y(median))
 				seedDots(c, y, v, middle, width)
@@ -102,6 +103,9 @@ func (d *boardData) column(m, t int) (values []float64) {
 	return values
 }
 
+// tint is the colour of a method's bars: a hue, and a lightness that tells neighbours apart without it.
+func tint(m int) color.Color { return withAlpha(okabeIto[m%hues], []uint8{220, 140, 70}[m%3]) }
+
 // seedDots puts a dot per value, side by side within 60 % of the width.
 func seedDots(c draw.Canvas, y func(float64) vg.Length, values []float64, middle, width vg.Length) {
 	for i, v := range values {
@@ -115,9 +119,9 @@ func seedDots(c draw.Canvas, y func(float64) vg.Length, values []float64, middle
 
 // slots draws an axis of scores, a group of slots per world, and calls one for each method within each.
 func (d *boardData) slots(f *figure, zero bool, one func(c draw.Canvas, y func(float64) vg.Length, m, t int, left, width vg.Length)) {
-	f.legend, f.height = nil, f.width*0.44
+	f.legend, f.height = nil, panelHeight(f.width)*0.92
 	for i, m := range d.methods {
-		f.legend = append(f.legend, entry{m, draw.LineStyle{Color: okabeIto[i%hues], Width: 5}})
+		f.legend = append(f.legend, entry{m, draw.LineStyle{Color: tint(i), Width: 6}})
 	}
 	var e extent
 	for _, s := range d.scores {
@@ -144,7 +148,7 @@ func (d *boardData) slots(f *figure, zero bool, one func(c draw.Canvas, y func(f
 		marks = append(marks, plot.Tick{Value: float64(t) + 0.5, Label: names[t]})
 	}
 	p.X.Tick.Marker = plot.ConstantTicks(marks)
-	p.X.Tick.Length = 0
+	p.X.Tick.Color = color.Transparent
 	if lines == 0 { // too narrow for names side by side
 		p.X.Tick.Label.Rotation, p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = math.Pi/6, draw.XRight, draw.YTop
 	}

@@ -17,6 +17,7 @@ type Chart struct {
 	look
 	runs    run.Runs
 	metrics []string
+	title   string
 	window  int
 	over    Axis
 	by      func(*run.Run) string
@@ -58,6 +59,9 @@ func (c Chart) Width(w Width) Chart { c.width = w; return c.fresh() }
 
 // NoCaption returns the chart without the lines below it, for a paper that prints Caption itself.
 func (c Chart) NoCaption() Chart { c.bare = true; return c.fresh() }
+
+// Title returns the chart with a line above each panel: the world's name, where charts stand in a Grid.
+func (c Chart) Title(text string) Chart { c.title = text; return c.fresh() }
 
 // fresh forgets what another setting has read.
 func (c Chart) fresh() Chart {
@@ -107,6 +111,7 @@ func (c Chart) Render(w io.Writer, format string) error {
 
 // chartData is what a chart shows.
 type chartData struct {
+	title   string
 	metrics []string
 	over    Axis
 	groups  []group
@@ -117,6 +122,7 @@ type chartData struct {
 // group are the runs under one label.
 type group struct {
 	label    string
+	style    int // of its line: its place among the groups of the figure
 	runs     []*run.Run
 	logged   [][]stats.Series // [metric][run]
 	curves   []stats.Band     // [metric]
@@ -145,7 +151,7 @@ func (c Chart) read() (*chartData, error) {
 	if err := c.look.check(); err != nil {
 		return nil, err
 	}
-	d := &chartData{metrics: c.metrics, over: c.over, window: c.window, groups: grouped(list, c.by)}
+	d := &chartData{title: c.title, metrics: c.metrics, over: c.over, window: c.window, groups: grouped(list, c.by)}
 	if err := d.each(func(g *group) error { return g.read(c.metrics, c.over) }); err != nil {
 		return nil, err
 	}
@@ -197,7 +203,7 @@ func grouped(list []*run.Run, by func(*run.Run) string) []group {
 		label := by(r)
 		i := slices.IndexFunc(groups, func(g group) bool { return g.label == label })
 		if i < 0 {
-			i, groups = len(groups), append(groups, group{label: label})
+			i, groups = len(groups), append(groups, group{label: label, style: len(groups)})
 		}
 		groups[i].runs = append(groups[i].runs, r)
 	}

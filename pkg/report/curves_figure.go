@@ -20,14 +20,14 @@ func (d *chartData) figure(l look) *figure {
 		plots[m] = d.panel(m)
 	}
 	if labels := d.labels(); len(plots) == 1 && len(labels) > 0 && fits(labels, f.width) {
-		f.height = f.width * 0.49
+		f.height = panelHeight(f.width)
 		f.body = func(c draw.Canvas) { labelled(c, plots[0], labels) }
 		return f
 	}
-	for i, g := range d.groups {
-		f.legend = append(f.legend, entry{g.label, lineOf(i)})
+	for _, g := range d.groups {
+		f.legend = append(f.legend, entry{g.label, lineOf(g.style)})
 	}
-	columns, height := 1, f.width*0.49
+	columns, height := 1, panelHeight(f.width)
 	if len(plots) > 1 && l.width != OneColumn {
 		columns, height = 2, f.width*0.364
 	}
@@ -36,6 +36,9 @@ func (d *chartData) figure(l look) *figure {
 	f.body = tiled(plots, columns)
 	return f
 }
+
+// panelHeight is that of a panel across the figure; a narrow one is less flat.
+func panelHeight(width vg.Length) vg.Length { return width*0.36 + 0.7*vg.Inch }
 
 // label names a curve at its end.
 type label struct {
@@ -47,10 +50,10 @@ type label struct {
 // labels are those of the first panel.
 func (d *chartData) labels() []label {
 	var list []label
-	for i, g := range d.groups {
+	for _, g := range d.groups {
 		c := g.curves[0]
 		if last := len(c.X) - 1; !math.IsNaN(c.Y[last]) && !math.IsInf(c.Y[last], 0) {
-			list = append(list, label{g.label, c.X[last], c.Y[last], lineOf(i)})
+			list = append(list, label{g.label, c.X[last], c.Y[last], lineOf(g.style)})
 		}
 	}
 	return list
@@ -122,9 +125,10 @@ func apart(at []vg.Length, gap, low, high vg.Length) {
 // panel draws one metric: bands below, what was logged above them, curves on top.
 func (d *chartData) panel(m int) *plot.Plot {
 	p := newPlot(d.over.label, words(d.metrics[m]))
+	p.Title.Text = d.title
 	var x, y extent
-	for i, g := range d.groups {
-		c := g.curves[m]
+	for _, g := range d.groups {
+		c, i := g.curves[m], g.style
 		x.add(c.X...)
 		y.add(c.Y...)
 		if len(g.runs) > 1 {
@@ -145,9 +149,9 @@ func (d *chartData) panel(m int) *plot.Plot {
 			p.Add(l)
 		}
 	}
-	for i, g := range d.groups {
+	for _, g := range d.groups {
 		l := line(g.curves[m].X, g.curves[m].Y)
-		l.LineStyle = lineOf(i)
+		l.LineStyle = lineOf(g.style)
 		p.Add(l)
 		if len(l.XYs) == 1 { // a line of one point cannot be seen
 			p.Add(&plotter.Scatter{XYs: l.XYs, GlyphStyle: draw.GlyphStyle{Color: l.Color, Radius: vg.Points(2), Shape: draw.CircleGlyph{}}})

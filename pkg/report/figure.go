@@ -122,7 +122,7 @@ func (f *figure) draw(c draw.Canvas, height vg.Length) {
 		for _, e := range row {
 			y := c.Max.Y - legendLine/2
 			line := e.line
-			line.Width = 2
+			line.Width = max(2, line.Width)
 			c.StrokeLine2(line, x, y, x+sample, y)
 			c.FillText(legendText, vg.Point{X: x + sample + 4, Y: y}, e.name)
 			x += e.width()

@@ -17,10 +17,13 @@ const mostBytes = 57_000
 // writePNG writes an image with at most 256 colours: a third of the bytes of true colour, which a notebook keeps.
 // A figure that is still too large gets fewer.
 func writePNG(w io.Writer, img *image.RGBA) error {
+	counts := map[uint32]int{}
+	eachSpan(img, func(c uint32, from, to int) { counts[c] += to - from })
+	list := frequent(counts, levels[0])
 	var b bytes.Buffer
-	for _, colours := range []int{256, 64, 24, 12} {
+	for level, colours := range levels {
 		b.Reset()
-		if err := png.Encode(&b, paletted(img, colours)); err != nil {
+		if err := png.Encode(&b, paletted(img, list, level, colours)); err != nil {
 			return err
 		}
 		if b.Len() <= mostBytes {
@@ -31,12 +34,21 @@ func writePNG(w io.Writer, img *image.RGBA) error {
 	return err
 }
 
-// paletted maps an image to its most frequent colours.
-func paletted(img *image.RGBA, colours int) *image.Paletted {
-	counts := map[uint32]int{}
-	eachSpan(img, func(c uint32, from, to int) { counts[c] += to - from })
-	palette, index := frequent(counts, colours)
-	out := image.NewPaletted(img.Rect, palette)
+// levels are numbers of colours to try.
+var levels = [...]int{256, 64, 24, 12}
+
+// shade is a colour of an image.
+type shade struct {
+	colour         uint32
+	count, nearest int                // nearest of the palette
+	distance       int                // to it
+	at             [len(levels)]uint8 // nearest of the first levels[i] colours of the palette
+}
+
+// paletted maps an image to the first colours of a palette.
+func paletted(img *image.RGBA, list tones, level, colours int) *image.Paletted {
+	index := list.index(func(s shade) int { return int(s.at[level]) })
+	out := image.NewPaletted(img.Rect, list.palette[:min(colours, len(list.palette))])
 	eachSpan(img, func(c uint32, from, to int) {
 		n := index[c]
 		for i := from; i < to; i++ {
@@ -46,15 +58,25 @@ func paletted(img *image.RGBA, colours int) *image.Paletted {
 	return out
 }
 
-// frequent returns a palette and, for every colour, the nearest in it. The palette begins with the most frequent
-// colour and goes on with whatever costs most as long as it is missing: its count times its distance to the nearest so far. So
-// a small thing of another hue keeps it, and what is lost are shades of edges.
-func frequent(counts map[uint32]int, colours int) (color.Palette, map[uint32]uint8) {
-	type shade struct {
-		colour         uint32
-		count, nearest int // nearest of the palette
-		distance       int // to it
+// tones are a palette and, for every colour, the nearest in it.
+type tones struct {
+	palette color.Palette
+	all     []shade
+}
+
+// index maps each colour to a place in the palette.
+func (l tones) index(place func(shade) int) map[uint32]uint8 {
+	index := make(map[uint32]uint8, len(l.all))
+	for _, s := range l.all {
+		index[s.colour] = uint8(place(s))
 	}
+	return index
+}
+
+// frequent returns a palette. It begins with the most frequent colour and goes on with whatever costs most as long as it is
+// missing: its count times its distance to the nearest so far. So a small thing of another hue keeps it, and what is lost are
+// shades of edges; and a smaller palette is the beginning of a larger one.
+func frequent(counts map[uint32]int, colours int) tones {
 	list := make([]shade, 0, len(counts))
 	for c, n := range counts {
 		list = append(list, shade{colour: c, count: n, distance: 1 << 20})
@@ -63,26 +85,33 @@ func frequent(counts map[uint32]int, colours int) (color.Palette, map[uint32]uin
 		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.colour, b.colour))
 	})
 	var palette color.Palette
-	for len(palette) < min(len(list), colours) {
-		next, most := 0, -1
-		for i, s := range list {
+	keep := func(level int) {
+		for i := range list {
+			list[i].at[level] = uint8(list[i].nearest)
+		}
+	}
+	for next := 0; len(palette) < min(len(list), colours); {
+		c, most := list[next].colour, -1
+		for i := range list {
+			s := &list[i]
+			if d := distance(s.colour, c); d < s.distance {
+				s.distance, s.nearest = d, len(palette)
+			}
 			if cost := s.count * s.distance; cost > most {
 				next, most = i, cost
 			}
 		}
-		c := list[next].colour
-		for i := range list {
-			if d := distance(list[i].colour, c); d < list[i].distance {
-				list[i].distance, list[i].nearest = d, len(palette)
-			}
-		}
 		palette = append(palette, unpack(c))
+		if level := slices.Index(levels[:], len(palette)); level >= 0 {
+			keep(level)
+		}
 	}
-	index := make(map[uint32]uint8, len(list))
-	for _, s := range list {
-		index[s.colour] = uint8(s.nearest)
+	for level, n := range levels {
+		if n > len(palette) {
+			keep(level)
+		}
 	}
-	return palette, index
+	return tones{palette, list}
 }
 
 // eachSpan calls f for stretches of equal pixels, numbered row by row.

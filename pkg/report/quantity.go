@@ -79,6 +79,10 @@ func readColumns(runs run.Runs, place func(*run.Run) string, cell string, quanti
 	for _, g := range grouped(list, place) {
 		c := column{name: g.label}
 		for _, r := range g.runs {
+			if r.World != g.runs[0].World {
+				return nil, fmt.Errorf("report: column %q would mix %s on %s and %s on %s: give each environment a column of its own",
+					g.label, g.runs[0].Method, g.runs[0].World, r.Method, r.World)
+			}
 			e, err := r.Final(cell)
 			if err != nil {
 				return nil, err
@@ -114,6 +118,10 @@ func (c column) estimates(quantities []Quantity) ([]Estimate, error) {
 		}
 		if len(values) == 0 {
 			out[i].Value = math.NaN()
+			continue
+		}
+		if len(values) == 1 { // the other runs have no value
+			out[i] = Estimate{values[0], orNaN(stats.Interval{}, false)}
 			continue
 		}
 		interval, err := stats.Column(values).Bootstrap(stats.AggregateMean(), tableResamples, 0.95, rand.New(rand.NewPCG(1, 1)))

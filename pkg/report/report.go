@@ -1,9 +1,10 @@
-// Package report turns run directories into figures and tables: learning curves, heat maps, tables and
-// comparisons with published numbers, for notebooks, papers and README files.
+// Package report turns run directories into figures and tables, for notebooks, papers and README files: learning curves,
+// performance profiles, aggregates with intervals, bars, boxes, heat maps, replays, comparisons with published numbers, win
+// rates, ablations and times to a threshold. Export and Import exchange results with other libraries.
 //
 // A report is a value. What is wrong with its runs waits in the value and comes out of Render, so that cells
 // compose without checks. Figures use the palette of Okabe and Ito (2008), which colour-blind readers can tell
-// apart. Missing: performance profiles.
+// apart, and dashes or lightness for printers without colours.
 package report
 
 import (
@@ -17,7 +18,7 @@ import (
 
 // Report is a figure or a table that can be written in some formats.
 type Report interface {
-	// Formats lists what Render can write, best first: "png", "pdf", "svg", "html", "text", "md", "csv", "tex".
+	// Formats lists what Render can write, best first: "png", "pdf", "svg", "html", "text", "md", "csv", "json", "tex".
 	Formats() []string
 	// Render writes the report in one of its formats.
 	Render(w io.Writer, format string) error
@@ -40,8 +41,10 @@ func number(v float64) string {
 	switch a := math.Abs(v); {
 	case math.IsNaN(v):
 		return missing
-	case math.IsInf(v, 0):
-		return strconv.FormatFloat(v, 'f', -1, 64)
+	case math.IsInf(v, 1):
+		return "∞"
+	case math.IsInf(v, -1):
+		return "–∞"
 	case v == math.Trunc(v) && a < 1e15:
 		return Thousands(int64(v))
 	case a >= 999.95 && a < 1e15:

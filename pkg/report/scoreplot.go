@@ -175,7 +175,7 @@ func Profiles(b Board) ScorePlot {
 				p.Add(l)
 			}
 			p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = low, high, 0, 1.02
-			f.legend, f.height = legendOf(d.methods), f.width*0.49
+			f.legend, f.height = legendOf(d.methods), panelHeight(f.width)
 			f.body = func(c draw.Canvas) { p.Draw(c) }
 		}
 		return s, nil
@@ -269,7 +269,11 @@ func (d *dots) add(v float64, in stats.Interval) {
 
 // drawDots draws panels beside each other with the names once, at the left.
 func drawDots(f *figure, panels []dots, axis string) {
-	const row, head, foot = vg.Length(15), vg.Length(14), vg.Length(30)
+	const row, foot = vg.Length(15), vg.Length(27)
+	head := vg.Length(14)
+	if panels[0].title == "" {
+		head = 2
+	}
 	names := panels[0].names
 	columns := len(panels)
 	if f.width < 4*vg.Inch && columns > 2 {
@@ -289,13 +293,13 @@ func drawDots(f *figure, panels []dots, axis string) {
 			y := c.Max.Y - vg.Length(i/columns)*(tall+foot-11)
 			if i%columns == 0 {
 				for k, n := range names {
-					c.FillText(legendText, vg.Point{X: c.Min.X, Y: y - head - (vg.Length(k)+0.5)*row}, n)
+					c.FillText(legendText, vg.Point{X: c.Min.X, Y: y - head - (vg.Length(k)+0.5)*row + 1.2}, n)
 				}
 			}
 			p.draw(draw.Canvas{Canvas: c.Canvas, Rectangle: vg.Rectangle{
 				Min: vg.Point{X: x + 4, Y: y - tall}, Max: vg.Point{X: x + space - 8, Y: y}}}, head, row)
 		}
-		c.FillText(textStyle(fontSize, ink, draw.XCenter, draw.YBottom), vg.Point{X: (c.Min.X + wide + 8 + c.Max.X) / 2, Y: c.Min.Y}, axis)
+		c.FillText(textStyle(fontSize, ink, draw.XCenter, draw.YBottom), vg.Point{X: (c.Min.X + wide + 8 + c.Max.X) / 2, Y: c.Min.Y + 1}, axis)
 	}
 }
 
@@ -318,8 +322,11 @@ func (d dots) draw(c draw.Canvas, head, row vg.Length) {
 	c.FillText(textStyle(fontSize, ink, draw.XCenter, draw.YTop), vg.Point{X: (c.Min.X + c.Max.X) / 2, Y: c.Max.Y}, d.title)
 	thin := draw.LineStyle{Color: grey, Width: 0.6}
 	c.StrokeLine2(thin, c.Min.X, c.Min.Y, c.Max.X, c.Min.Y)
-	most := max(2, int((c.Max.X-c.Min.X)/32))
-	for _, t := range (ticks{most: most}).Ticks(low, high) {
+	marks := ticks{most: max(2, int((c.Max.X-c.Min.X)/32))}
+	for len(marks.Ticks(low, high)) < 2 && marks.most < 8 { // one number on an axis says nothing of its scale
+		marks.most++
+	}
+	for _, t := range marks.Ticks(low, high) {
 		c.StrokeLine2(thin, at(t.Value), c.Min.Y, at(t.Value), c.Min.Y-3)
 		c.FillText(textStyle(tickSize, ink, draw.XCenter, draw.YTop), vg.Point{X: at(t.Value), Y: c.Min.Y - 4}, t.Label)
 	}

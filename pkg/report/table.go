@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/csv"
 	"fmt"
 	"html/template"
 	"io"
@@ -13,7 +12,7 @@ import (
 	"github.com/muster-marl/muster/pkg/stats"
 )
 
-// Table is rows of typed cells under a header. It is a Report of "html", "text", "md", "csv" and "tex".
+// Table is rows of typed cells under a header. It is a Report of "html", "text", "md", "csv", "json" and "tex".
 type Table struct {
 	Caption  string
 	Groups   []Group // a header above the header; nil = none. Their columns sum to len(Header)
@@ -34,12 +33,19 @@ type Estimate struct {
 	Interval stats.Interval
 }
 
+// marked is a cell that stands out: bold, or with a sign behind it.
+type marked struct {
+	cell any
+	bold bool
+	sign string // "†"
+}
+
 // signed is a difference: a number that is shown with its sign.
 type signed float64
 
-var tableFormats = []string{"html", "text", "md", "csv", "tex"}
+var tableFormats = []string{"html", "text", "md", "csv", "json", "tex"}
 
-// Formats lists "html", "text", "md", "csv" and "tex".
+// Formats lists "html", "text", "md", "csv", "json" and "tex".
 func (Table) Formats() []string { return tableFormats }
 
 // Render writes the table; "tex" needs the package booktabs.
@@ -50,27 +56,44 @@ func (t Table) Render(w io.Writer, format string) error {
 	if err := t.check(); err != nil {
 		return err
 	}
-	if format == "csv" {
-		return t.csv(w)
+	switch format {
+	case "csv":
+		return t.numbers().csv(w)
+	case "json":
+		return t.numbers().json(w, t.Caption)
 	}
 	cells := make([][]string, len(t.Rows))
+	bold := make([][]bool, len(t.Rows))
 	for i, row := range t.Rows {
 		for _, v := range row {
+			m, _ := v.(marked)
 			text := t.show(v)
-			if _, ok := v.(Estimate); ok && format == "html" {
+			if _, ok := plain(v).(Estimate); ok && format == "html" {
 				text = strings.ReplaceAll(text, " ", "\u00a0") // a narrow page must not break an interval
 			}
-			cells[i] = append(cells[i], text)
+			if m.bold && format == "text" {
+				text += " *"
+			}
+			cells[i], bold[i] = append(cells[i], text), append(bold[i], m.bold)
 		}
 	}
 	if format == "html" {
 		return tableHTML.Execute(w, struct {
 			Table
 			Cells [][]string
-		}{t, cells})
+			Bold  [][]bool
+		}{t, cells, bold})
 	}
-	write := map[string]func(cells [][]string) string{"text": t.text, "md": t.markdown, "tex": t.latex}[format]
-	_, err := io.WriteString(w, write(cells))
+	text := ""
+	switch format {
+	case "text":
+		text = t.text(cells)
+	case "md":
+		text = t.markdown(cells, bold)
+	case "tex":
+		text = t.latex(cells, bold)
+	}
+	_, err := io.WriteString(w, text)
 	return err
 }
 
@@ -98,6 +121,8 @@ func (t Table) show(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return missing
+	case marked:
+		return t.show(v.cell) + v.sign
 	case string:
 		return v
 	case float64:
@@ -113,6 +138,9 @@ func (t Table) show(v any) string {
 	case Estimate:
 		if v.Value != v.Value {
 			return missing
+		}
+		if v.Interval.Low != v.Interval.Low { // of a single run
+			return t.float(v.Value)
 		}
 		return fmt.Sprintf("%s [%s, %s]", t.float(v.Value), t.float(v.Interval.Low), t.float(v.Interval.High))
 	}
@@ -136,11 +164,19 @@ func (t Table) float(v float64) string {
 	return s
 }
 
+// plain is a cell without its mark.
+func plain(v any) any {
+	if m, ok := v.(marked); ok {
+		return m.cell
+	}
+	return v
+}
+
 // numeric says whether a column holds numbers only, and so is aligned to the right.
 func (t Table) numeric(column int) bool {
 	some := false
 	for _, row := range t.Rows {
-		switch v := row[column].(type) {
+		switch v := plain(row[column]).(type) {
 		case string:
 			if v != "" {
 				return false
@@ -167,8 +203,8 @@ var tableHTML = template.Must(template.New("table").Parse(`<table>
 <tr>{{range .Header}}<th>{{.}}</th>{{end}}</tr>
 </thead>
 <tbody>
-{{- range .Cells}}
-<tr>{{range .}}<td>{{.}}</td>{{end}}</tr>{{end}}
+{{- range $i, $row := .Cells}}
+<tr>{{range $j, $cell := $row}}<td>{{if index $.Bold $i $j}}<b>{{$cell}}</b>{{else}}{{$cell}}{{end}}</td>{{end}}</tr>{{end}}
 </tbody>
 </table>
 `))
@@ -250,18 +286,22 @@ func (t Table) named() []string {
 	return append(names, t.Header[len(names):]...)
 }
 
-func (t Table) markdown(cells [][]string) string {
+func (t Table) markdown(cells [][]string, bold [][]bool) string {
 	var b strings.Builder
-	line := func(row []string) {
-		for _, s := range row {
-			b.WriteString("| " + markdownEscape.Replace(s) + " ")
+	line := func(row []string, bold []bool) {
+		for j, s := range row {
+			s = markdownEscape.Replace(s)
+			if bold != nil && bold[j] {
+				s = "**" + s + "**"
+			}
+			b.WriteString("| " + s + " ")
 		}
 		b.WriteString("|\n")
 	}
 	if t.Caption != "" {
 		b.WriteString(markdownEscape.Replace(t.Caption) + "\n\n")
 	}
-	line(t.named())
+	line(t.named(), nil)
 	for j := range t.Header {
 		if t.numeric(j) {
 			b.WriteString("|--:")
@@ -270,8 +310,8 @@ func (t Table) markdown(cells [][]string) string {
 		}
 	}
 	b.WriteString("|\n")
-	for _, row := range cells {
-		line(row)
+	for i, row := range cells {
+		line(row, bold[i])
 	}
 	return b.String()
 }
@@ -279,18 +319,21 @@ func (t Table) markdown(cells [][]string) string {
 var (
 	markdownEscape = strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "*", `\*`, "_", `\_`, "`", "\\`")
 	latexEscape    = strings.NewReplacer(`\`, `\textbackslash{}`, "&", `\&`, "%", `\%`, "$", `\$`, "#", `\#`, "_", `\_`, "{", `\{`, "}", `\}`,
-		"~", `\textasciitilde{}`, "^", `\textasciicircum{}`, "–", "--", "×", `$\times$`, "≥", `$\ge$`, "≤", `$\le$`, "·", `$\cdot$`, "−", "$-$")
+		"~", `\textasciitilde{}`, "^", `\textasciicircum{}`, "–", "--", "×", `$\times$`, "≥", `$\ge$`, "≤", `$\le$`, "†", `$^\dagger$`, "∞", `$\infty$`, "·", `$\cdot$`, "−", "$-$")
 )
 
 // latex writes a table environment with booktabs rules.
-func (t Table) latex(cells [][]string) string {
+func (t Table) latex(cells [][]string, bold [][]bool) string {
 	var b strings.Builder
-	line := func(row []string) {
+	line := func(row []string, bold []bool) {
 		escaped := make([]string, len(row))
 		for j, s := range row {
 			escaped[j] = latexEscape.Replace(s)
 			if j == 0 && strings.HasPrefix(escaped[j], "[") {
 				escaped[j] = "{}" + escaped[j] // after \\ a bracket would be an argument
+			}
+			if bold != nil && bold[j] {
+				escaped[j] = `\textbf{` + escaped[j] + "}"
 			}
 		}
 		b.WriteString(strings.Join(escaped, " & ") + ` \\` + "\n")
@@ -316,66 +359,54 @@ func (t Table) latex(cells [][]string) string {
 		}
 		b.WriteString(strings.Join(names, " & ") + " \\\\\n" + rules + "\n")
 	}
-	line(t.Header)
+	line(t.Header, nil)
 	b.WriteString("\\midrule\n")
-	for _, row := range cells {
-		line(row)
+	for i, row := range cells {
+		line(row, bold[i])
 	}
 	b.WriteString("\\bottomrule\n\\end{tabular}\n\\end{table}\n")
 	return b.String()
 }
 
-// csv writes all digits, and value, low and high of an Estimate.
-func (t Table) csv(w io.Writer) error {
+// numbers have all digits, and value, low and high of an Estimate.
+func (t Table) numbers() numbers {
 	estimates := make([]bool, len(t.Header))
 	for _, row := range t.Rows {
 		for j, v := range row {
-			if _, ok := v.(Estimate); ok {
+			if _, ok := plain(v).(Estimate); ok {
 				estimates[j] = true
 			}
 		}
 	}
-	full := func(v float64) string {
-		if v != v {
-			return ""
-		}
-		return strconv.FormatFloat(v, 'g', -1, 64)
-	}
-	out := csv.NewWriter(w)
-	var head []string
+	var n numbers
 	for j, h := range t.named() {
-		head = append(head, h)
+		n.header = append(n.header, h)
 		if estimates[j] {
-			head = append(head, h+" low", h+" high")
+			n.header = append(n.header, h+" low", h+" high")
 		}
 	}
-	out.Write(head)
 	for _, row := range t.Rows {
-		var line []string
+		var line []any
 		for j, v := range row {
-			cell := []string{"", "", ""}
-			switch v := v.(type) {
-			case nil:
+			cell := []any{nil, nil, nil}
+			switch v := plain(v).(type) {
 			case Estimate:
 				if v.Value == v.Value {
-					cell = []string{full(v.Value), full(v.Interval.Low), full(v.Interval.High)}
+					cell = []any{v.Value, v.Interval.Low, v.Interval.High}
 				}
-			case float64:
-				cell[0] = full(v)
 			case float32:
-				cell[0] = full(float64(v))
+				cell[0] = float64(v)
 			case signed:
-				cell[0] = full(float64(v))
+				cell[0] = float64(v)
 			default:
-				cell[0] = fmt.Sprint(v)
+				cell[0] = v
 			}
 			if !estimates[j] {
 				cell = cell[:1]
 			}
 			line = append(line, cell...)
 		}
-		out.Write(line)
+		n.rows = append(n.rows, line)
 	}
-	out.Flush()
-	return out.Error()
+	return n
 }

@@ -97,5 +97,5 @@ func TestTableRefuses(t *testing.T) {
 	refuses(t, Table{Caption: "empty"}, "html", `table "empty" has no header`)
 	refuses(t, Table{Header: []string{"a", "b"}, Rows: [][]any{{1}}}, "md", "row 0", "has 1 cells, the header has 2")
 	refuses(t, Table{Header: []string{"a", "b"}, Groups: []Group{{"g", 3}}}, "md", "have 3 columns, the header has 2")
-	refuses(t, example(), "png", `unknown format "png", want html, text, md, csv or tex`)
+	refuses(t, example(), "png", `unknown format "png", want html, text, md, csv, json or tex`)
 }

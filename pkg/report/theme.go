@@ -101,6 +101,7 @@ func newPlot(x, y string) *plot.Plot {
 	p := plot.New()
 	p.BackgroundColor = nil
 	p.X.Label.Text, p.Y.Label.Text = x, y
+	p.Title.TextStyle.Font, p.Title.TextStyle.Color, p.Title.Padding = sans(fontSize), ink, 3
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
 		a.Label.TextStyle.Font, a.Label.TextStyle.Color = sans(fontSize), ink
 		a.Label.Padding = 2

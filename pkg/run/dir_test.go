@@ -145,7 +145,7 @@ func TestUnknownMetricNamesTheKnown(t *testing.T) {
 	d.Evaluation(Evaluation{Stream: "eval", Episodes: 2, Returns: []float64{1, 3}, Metrics: map[string][]float64{"crashes": {0, 1}}})
 	r, _ := Open(dir)
 	_, err := r.Metrics("los")
-	wantError(t, err, `no metric "los"`, "crashes", "loss", "win_rate")
+	wantError(t, err, `no metric "los"`, "crashes", "loss", "return")
 	if p, err := r.Metrics("return"); err != nil || p[0].Value != 2 {
 		t.Errorf("evaluated return %v, %v, want the mean 2", p, err)
 	}

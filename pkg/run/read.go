@@ -16,6 +16,7 @@ package run
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -88,10 +89,12 @@ type Runs struct {
 // ("*/battle/2s3z/*": method, world, seed), unless they begin with "/" or ".".
 func All(patterns ...string) Runs {
 	var r Runs
+	var full []string
 	for _, p := range patterns {
 		if !filepath.IsAbs(p) && !strings.HasPrefix(p, ".") {
 			p = filepath.Join(Root(), filepath.FromSlash(p))
 		}
+		full = append(full, p)
 		dirs, err := filepath.Glob(p)
 		if err != nil {
 			return Runs{err: fmt.Errorf("run: pattern %q: %w", p, err)}
@@ -110,12 +113,32 @@ func All(patterns ...string) Runs {
 	}
 	if len(r.list) == 0 {
 		r.err = fmt.Errorf("run: no runs match %s below %s: run the training cell first", strings.Join(patterns, ", "), Root())
+		if len(full) > 0 {
+			if near := nearest(full[0]); near != nil {
+				r.err = fmt.Errorf("run: no runs match %s below %s; the nearest that exist: %s", strings.Join(patterns, ", "), Root(), strings.Join(near, ", "))
+			}
+		}
 	}
 	return r
 }
 
 // Of makes Runs of runs that are open already.
 func Of(list ...*Run) Runs { return Runs{list: list} }
+
+// Failed makes Runs whose List returns an error.
+func Failed(err error) Runs { return Runs{err: err} }
+
+// Join puts runs behind each other. The first error of any stays.
+func Join(parts ...Runs) Runs {
+	var out Runs
+	for _, p := range parts {
+		if p.err != nil {
+			return p
+		}
+		out.list = append(out.list, p.list...)
+	}
+	return out
+}
 
 // List returns the runs, or what went wrong when they were looked for.
 func (r Runs) List() ([]*Run, error) { return r.list, r.err }
@@ -216,8 +239,11 @@ type Evaluation struct {
 }
 
 // Values returns a metric per episode: "return", "length", "win_rate" (1 or 0), or what the world counts;
-// nil if there is none of that name. Win rates are in no particular order.
+// nil if there is none of that name, or outcomes were not counted. Win rates are in no particular order.
 func (e *Evaluation) Values(name string) []float64 {
+	if values, ok := e.Metrics[name]; ok { // of another library, which counts outcomes its own way
+		return values
+	}
 	switch name {
 	case "return":
 		return e.Returns
@@ -228,6 +254,9 @@ func (e *Evaluation) Values(name string) []float64 {
 		}
 		return out
 	case "win_rate":
+		if len(e.Outcomes) == 0 {
+			return nil
+		}
 		out := make([]float64, e.Episodes)
 		for i := range min(e.Outcomes["win"], e.Episodes) {
 			out[i] = 1
@@ -239,9 +268,14 @@ func (e *Evaluation) Values(name string) []float64 {
 
 // Names lists what Values knows, sorted.
 func (e *Evaluation) Names() []string {
-	names := []string{"return", "length", "win_rate"}
+	var names []string
 	for k := range e.Metrics {
 		names = append(names, k)
+	}
+	for k, ok := range map[string]bool{"return": len(e.Returns) > 0, "length": len(e.Lengths) > 0, "win_rate": len(e.Outcomes) > 0} {
+		if ok && !slices.Contains(names, k) {
+			names = append(names, k)
+		}
 	}
 	slices.Sort(names)
 	return names
@@ -255,7 +289,7 @@ func (r *Run) Evaluations() ([]Evaluation, error) {
 	var list []Evaluation
 	err := eachLine(filepath.Join(r.Dir, "eval.jsonl"), func(line []byte) error {
 		var e Evaluation
-		if err := json.Unmarshal(line, &e); err != nil {
+		if err := e.decode(line); err != nil {
 			return err
 		}
 		list = append(list, e)
@@ -266,19 +300,57 @@ func (r *Run) Evaluations() ([]Evaluation, error) {
 
 // Final returns the evaluation of a cell that tables use: the last of stream "final".
 func (r *Run) Final(cell string) (*Evaluation, error) {
-	list, err := r.Evaluations()
-	if err != nil {
-		return nil, err
-	}
-	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].Stream == "final" && list[i].Cell == cell {
-			return &list[i], nil
-		}
+	e, err := r.last(cell)
+	if e != nil || err != nil {
+		return e, err
 	}
 	if cell != "" {
 		return nil, fmt.Errorf("run: %s has no final evaluation of cell %q: the run has not finished, or has no such cell", r.Dir, cell)
 	}
 	return nil, fmt.Errorf("run: %s has no final evaluation: the run has not finished; run the training cell to its end", r.Dir)
+}
+
+// last reads evaluations from the end of the file, where the final ones are: a table of a thousand runs need not read what
+// they were judged on before.
+func (r *Run) last(cell string) (found *Evaluation, err error) {
+	try := func(e *Evaluation) bool {
+		if e.Stream == "final" && e.Cell == cell {
+			found = e
+		}
+		return found != nil
+	}
+	for i := len(r.given) - 1; i >= 0; i-- {
+		if try(&r.given[i]) {
+			break
+		}
+	}
+	if r.given != nil {
+		return found, nil
+	}
+	file := filepath.Join(r.Dir, "eval.jsonl")
+	data, err := os.ReadFile(file)
+	if os.IsNotExist(err) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("run: %w", err)
+	}
+	data = data[:bytes.LastIndexByte(data, '\n')+1] // without a torn last line
+	for len(data) > 0 {
+		from := bytes.LastIndexByte(data[:len(data)-1], '\n') + 1
+		line := data[from:]
+		data = data[:from]
+		if !bytes.Contains(line, []byte(`"final"`)) {
+			continue
+		}
+		e := &Evaluation{}
+		if err := e.decode(line); err != nil {
+			return nil, fmt.Errorf("run: %s line %d: %w", file, bytes.Count(data, []byte{'\n'})+1, err)
+		}
+		if try(e) {
+			break
+		}
+	}
+	return found, nil
 }
 
 // eachLine calls f with each complete line; a torn last line (its process was killed, or is writing) is left out.

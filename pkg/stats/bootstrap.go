@@ -15,17 +15,34 @@ func (s Scores) Bootstrap(f Statistic, resamples int, level float64, r *rand.Ran
 	if err := s.resamplable(resamples, level); err != nil {
 		return Interval{}, err
 	}
-	var found []float64
-	if f.ranked == nil {
-		found = s.redrawn(f.Of, resamples, r)
-	} else {
-		ranks := newRanking(s.columns())
-		found = make([]float64, resamples)
-		for b := range found {
-			found[b] = f.ranked(ranks.sorted, ranks.draw(r))
+	return percentiles(s.resampled(f, resamples, r), level), nil
+}
+
+// DifferenceInterval returns the stratified bootstrap interval of f(x) − f(y) of two methods: runs of x and of y are drawn for
+// themselves. An interval without 0 tells them apart.
+func DifferenceInterval(x, y Scores, f Statistic, resamples int, level float64, r *rand.Rand) (Interval, error) {
+	for _, s := range []Scores{x, y} {
+		if err := s.resamplable(resamples, level); err != nil {
+			return Interval{}, err
 		}
 	}
+	found := x.resampled(f, resamples, r)
+	for b, v := range y.resampled(f, resamples, r) {
+		found[b] -= v
+	}
 	return percentiles(found, level), nil
+}
+
+// resampled returns f of each resample.
+func (s Scores) resampled(f Statistic, resamples int, r *rand.Rand) []float64 {
+	if f.ranked == nil {
+		return s.redrawn(f.Of, resamples, r)
+	}
+	ranks, found := newRanking(s.columns()), make([]float64, resamples)
+	for b := range found {
+		found[b] = f.ranked(ranks.sorted, ranks.draw(r))
+	}
+	return found
 }
 
 func (s Scores) resamplable(resamples int, level float64) error {

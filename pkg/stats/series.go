@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -74,6 +75,8 @@ type Band struct {
 // (AggregateIQM, AggregateMean or another of single scores) of the values that the series have there, and its pointwise
 // stratified bootstrap interval. tasks are [task][run]; a series has no value outside of its own points, so runs may differ
 // in length, and Band.Series says how many count. Points without any value are left out; where no task has two, Low and High are NaN.
+// Where a point has up to six runs of a single task, the interval is that of all possible resamples with their probabilities, and r
+// plays no part.
 func Efficiency(tasks [][]Series, x []float64, f Statistic, resamples int, level float64, r *rand.Rand) (Band, error) {
 	if f.ranked == nil {
 		return Band{}, fmt.Errorf("stats: %s is not a statistic of single scores, want one such as AggregateIQM", f.Name)
@@ -85,6 +88,7 @@ func Efficiency(tasks [][]Series, x []float64, f Statistic, resamples int, level
 	a, b := r.Uint64(), r.Uint64()
 	var out Band
 	found := make([]float64, resamples)
+	every := map[int][]resample{} // by the number of runs
 	for _, at := range x {
 		var columns [][]float64
 		several := false
@@ -105,7 +109,13 @@ func Efficiency(tasks [][]Series, x []float64, f Statistic, resamples int, level
 		ranks := newRanking(columns)
 		in := Interval{math.NaN(), math.NaN()}
 		y := f.ranked(ranks.sorted, slices.Repeat([]int32{1}, len(ranks.sorted)))
-		if several {
+		switch n := len(ranks.sorted); {
+		case several && len(columns) == 1 && n <= 6:
+			if every[n] == nil {
+				every[n] = allResamples(n)
+			}
+			in = weighted(every[n], f, ranks.sorted, level)
+		case several:
 			same := rand.New(rand.NewPCG(a, b))
 			for i := range found {
 				found[i] = f.ranked(ranks.sorted, ranks.draw(same))
@@ -117,4 +127,60 @@ func Efficiency(tasks [][]Series, x []float64, f Statistic, resamples int, level
 		out.Series = append(out.Series, len(ranks.sorted))
 	}
 	return out, nil
+}
+
+// resample is one of all that can be drawn from n runs, as a count per rank, and how likely it is.
+type resample struct {
+	counts []int32
+	weight float64
+	found  float64
+}
+
+// allResamples lists the ways to draw n times from n, whatever the order: C(2n−1, n), each with the probability
+// n! / (c₁!·…·cₙ!) / nⁿ.
+func allResamples(n int) (list []resample) {
+	counts := make([]int32, n)
+	var place func(rank, left int, weight float64)
+	place = func(rank, left int, weight float64) {
+		if rank == n-1 {
+			counts[rank] = int32(left)
+			for i := 2; i <= left; i++ {
+				weight /= float64(i)
+			}
+			list = append(list, resample{counts: slices.Clone(counts), weight: weight})
+			return
+		}
+		for c := range left + 1 {
+			if c > 1 {
+				weight /= float64(c)
+			}
+			counts[rank] = int32(c)
+			place(rank+1, left-c, weight)
+		}
+	}
+	weight := 1.0
+	for i := 1; i <= n; i++ {
+		weight *= float64(i) / float64(n)
+	}
+	place(0, n, weight)
+	return list
+}
+
+// weighted is the interval between the tails of all resamples. It orders them by what f finds.
+func weighted(all []resample, f Statistic, sorted []float64, level float64) Interval {
+	for i := range all {
+		all[i].found = f.ranked(sorted, all[i].counts)
+	}
+	slices.SortFunc(all, func(a, b resample) int { return cmp.Compare(a.found, b.found) })
+	tail := (1 - level) / 2
+	at := func(p float64) float64 {
+		sum := 0.0
+		for _, one := range all {
+			if sum += one.weight; sum >= p {
+				return one.found
+			}
+		}
+		return all[len(all)-1].found
+	}
+	return Interval{at(tail), at(1 - tail)}
 }

@@ -59,3 +59,45 @@ func TestEfficiencyOfUnequalRuns(t *testing.T) {
 		t.Errorf("error %v, want one about the median", err)
 	}
 }
+
+// All ways to draw three of three: 10, of which the three that repeat one run have 1/27 each, and that with all runs 6/27.
+func TestAllResamples(t *testing.T) {
+	for n, want := range map[int]int{1: 1, 2: 3, 3: 10, 5: 126, 6: 462} {
+		sum := 0.0
+		all := allResamples(n)
+		for _, one := range all {
+			sum += one.weight
+		}
+		if len(all) != want || !near(sum, 1, 1e-12) {
+			t.Errorf("%d ways of %d with probability %v, want %d with 1", len(all), n, sum, want)
+		}
+	}
+	for _, one := range allResamples(3) {
+		want := map[int32]float64{3: 1.0 / 27, 2: 3.0 / 27, 1: 6.0 / 27}[slices.Max(one.counts)]
+		if !near(one.weight, want, 1e-15) {
+			t.Errorf("%v has probability %v, want %v", one.counts, one.weight, want)
+		}
+	}
+}
+
+// Many random resamples must agree with all of them: the share of draws within the exact interval is at least 95 %, and each end
+// is where a tail of 2.5 % begins.
+func TestExactBandAgainstDraws(t *testing.T) {
+	values := []float64{0.1, 0.35, 0.5, 0.55, 1.2}
+	f := AggregateIQM()
+	in := weighted(allResamples(5), f, values, 0.95)
+	k := newRanking([][]float64{values})
+	r := rand.New(rand.NewPCG(4, 4))
+	below, above, n := 0, 0, 200_000
+	for range n {
+		switch v := f.ranked(k.sorted, k.draw(r)); {
+		case v < in.Low-1e-12:
+			below++
+		case v > in.High+1e-12:
+			above++
+		}
+	}
+	if below > n/40+300 || above > n/40+300 {
+		t.Errorf("%d draws lie below %v and %d above %v, want at most 2.5 %% of %d each", below, in.Low, above, in.High, n)
+	}
+}

@@ -104,6 +104,23 @@ func TestBootstrapWidth(t *testing.T) {
 	}
 }
 
+// Means of two samples of 400 normal values each: the difference has the standard error √(1/400 + 1/400).
+func TestDifferenceInterval(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 9))
+	x, y := make([]float64, 400), make([]float64, 400)
+	for i := range x {
+		x[i], y[i] = 1+r.NormFloat64(), r.NormFloat64()
+	}
+	got, err := DifferenceInterval(Column(x), Column(y), AggregateMean(), 4000, 0.95, r)
+	middle, half := Mean(x)-Mean(y), 1.96*math.Sqrt((Std(x)*Std(x)+Std(y)*Std(y))/400)
+	if err != nil || !near(got.Low, middle-half, 0.01) || !near(got.High, middle+half, 0.01) {
+		t.Errorf("interval %v (%v), want %v ± %v", got, err, middle, half)
+	}
+	if _, err := DifferenceInterval(Column(x), Column(y[:1]), AggregateMean(), 10, 0.95, r); err == nil {
+		t.Error("an interval of one run")
+	}
+}
+
 // Tasks that differ widely and runs that do not: every resample has the same mean only if it is stratified.
 func TestBootstrapStaysWithinTasks(t *testing.T) {
 	s := Scores{Runs: []string{"0", "1", "2"}, Tasks: []string{"easy", "hard"}, Values: [][]float64{{100, 0}, {100, 0}, {100, 0}}}

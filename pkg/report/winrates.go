@@ -1,0 +1,286 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/muster-marl/muster/pkg/run"
+	"github.com/muster-marl/muster/pkg/stats"
+)
+
+// ScoreTable is a table that reads its runs when it is rendered: one of WinRates, Ablation and TimeTo.
+type ScoreTable struct{ read func() (Table, error) }
+
+// Formats lists "html", "text", "md", "csv", "json" and "tex".
+func (ScoreTable) Formats() []string { return tableFormats }
+
+// Table reads the runs and returns the table.
+func (t ScoreTable) Table() (Table, error) {
+	if t.read == nil {
+		return Table{}, fmt.Errorf("report: an empty table, want one such as from report.WinRates")
+	}
+	return t.read()
+}
+
+// Caption says what is shown, of how many seeds, episodes and steps, and the kind of interval.
+func (t ScoreTable) Caption() (string, error) {
+	table, err := t.Table()
+	return table.Caption, err
+}
+
+// Render reads the runs and writes the table.
+func (t ScoreTable) Render(w io.Writer, format string) error {
+	if err := known(format, tableFormats); err != nil {
+		return err
+	}
+	table, err := t.Table()
+	if err != nil {
+		return err
+	}
+	return table.Render(w, format)
+}
+
+// wins are those of one method on one world, by seed.
+type wins struct {
+	won, episodes []int
+	rate          float64
+	interval      stats.Interval
+}
+
+// WinRates returns the win rates of the final evaluations in percent, a row per method (or what by calls it; nil = its method) and
+// a column per world, with 95 % intervals: Wilson's, with as many episodes as they are worth where seeds differ
+// (stats.Clustered). The best of a column is bold only if its interval overlaps with no other; if it does, it and those
+// it cannot be told from are marked †.
+func WinRates(runs run.Runs, by func(*run.Run) string) ScoreTable {
+	return ScoreTable{func() (Table, error) { return winRates(runs, by) }}
+}
+
+func winRates(runs run.Runs, by func(*run.Run) string) (Table, error) {
+	list, err := runs.List()
+	if err != nil {
+		return Table{}, err
+	}
+	if by == nil {
+		by = func(r *run.Run) string { return r.Method }
+	}
+	var methods, worlds []string
+	var episodes, steps, seeds []int64
+	found := map[[2]string]*wins{}
+	for _, r := range list {
+		e, err := r.Final("")
+		if err != nil {
+			return Table{}, err
+		}
+		won, n, err := winsOf(r, e)
+		if err != nil {
+			return Table{}, err
+		}
+		at := [2]string{by(r), r.World}
+		if !slices.Contains(methods, at[0]) {
+			methods = append(methods, at[0])
+		}
+		if !slices.Contains(worlds, at[1]) {
+			worlds = append(worlds, at[1])
+		}
+		if found[at] == nil {
+			found[at] = &wins{}
+		}
+		found[at].won, found[at].episodes = append(found[at].won, won), append(found[at].episodes, n)
+		episodes, steps = append(episodes, int64(n)), append(steps, e.Steps)
+	}
+	for _, w := range found {
+		if w.rate, w.interval, err = stats.Clustered(w.won, w.episodes, 0.95); err != nil {
+			return Table{}, fmt.Errorf("report: %w", err)
+		}
+		seeds = append(seeds, int64(len(w.won)))
+	}
+	t := Table{Header: append([]string{"method"}, worlds...), Decimals: 1}
+	tied, clear := false, false
+	for _, m := range methods {
+		row := []any{m}
+		for _, world := range worlds {
+			w := found[[2]string{m, world}]
+			if w == nil {
+				row = append(row, nil)
+				continue
+			}
+			cell := marked{cell: Estimate{100 * w.rate, stats.Interval{Low: 100 * w.interval.Low, High: 100 * w.interval.High}}}
+			cell.bold, cell.sign = standing(w, found, methods, world)
+			tied, clear = tied || cell.sign != "", clear || cell.bold
+			row = append(row, cell)
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	t.Caption = fmt.Sprintf("Win rate in percent [95 %% interval]: Wilson's, widened by how much seeds differ. %s per method and world, %s per seed, %s trained.",
+		between(seeds, "seed"), between(episodes, "episode"), between(steps, "joint step"))
+	if slices.Max(seeds) == 1 {
+		t.Caption += " One seed: the interval says nothing about other seeds."
+	}
+	if clear {
+		t.Caption += " Bold (in text *): the best, where its interval overlaps with no other."
+	}
+	if tied {
+		t.Caption += " †: the best of its column cannot be told from this one."
+	}
+	return t, nil
+}
+
+// standing says whether a method is the clear winner on a world, or one of those that cannot be told from the best.
+func standing(w *wins, found map[[2]string]*wins, methods []string, world string) (bold bool, sign string) {
+	var best *wins
+	count := 0
+	for _, m := range methods {
+		if one := found[[2]string{m, world}]; one != nil {
+			count++
+			if best == nil || one.rate > best.rate {
+				best = one
+			}
+		}
+	}
+	if count < 2 {
+		return false, ""
+	}
+	overlaps := 0
+	for _, m := range methods {
+		if one := found[[2]string{m, world}]; one != nil && one != best && one.interval.High >= best.interval.Low {
+			overlaps++
+		}
+	}
+	switch {
+	case w == best && overlaps == 0:
+		return true, ""
+	case overlaps > 0 && w.interval.High >= best.interval.Low:
+		return false, "†"
+	}
+	return false, ""
+}
+
+// winsOf counts won episodes.
+func winsOf(r *run.Run, e *run.Evaluation) (won, episodes int, err error) {
+	values := e.Values("win_rate")
+	if len(values) == 0 {
+		return 0, 0, fmt.Errorf(`report: the final evaluation of %s has no "win_rate"; it has %s`, r.Dir, strings.Join(e.Names(), ", "))
+	}
+	if len(e.Outcomes) > 0 && e.Outcomes["win"]+e.Outcomes["loss"]+e.Outcomes["draw"] == 0 {
+		return 0, 0, fmt.Errorf("report: %s cannot be won: its episodes end in %s; report.Results shows what it counts",
+			r.World, strings.Join(slices.Sorted(maps.Keys(e.Outcomes)), ", "))
+	}
+	for _, v := range values {
+		if v != 0 && v != 1 {
+			return 0, 0, fmt.Errorf("report: a win_rate of %s is %v, want 1 or 0 for each episode: an interval needs their number", r.Dir, v)
+		}
+		won += int(v)
+	}
+	return won, len(values), nil
+}
+
+// Ablation returns a table of what each variant changes: for the method `base` and all others of a board, the interquartile
+// mean over seeds and worlds, its difference from base, and the probability that a run of the variant beats one of base, with 95 %
+// stratified bootstrap intervals. † marks differences whose interval holds 0.
+func Ablation(b Board, base string) ScoreTable {
+	return ScoreTable{func() (Table, error) {
+		d, err := b.data()
+		if err != nil {
+			return Table{}, err
+		}
+		at := slices.Index(d.methods, base)
+		if at < 0 {
+			return Table{}, fmt.Errorf("report: an ablation of %q, which no run is; there are %s", base, strings.Join(d.methods, ", "))
+		}
+		t := Table{Header: []string{"method", "IQM", "difference", "P(better than " + base + ")", "seeds"}}
+		order := append([]int{at}, slices.DeleteFunc(indices(len(d.methods)), func(m int) bool { return m == at })...)
+		open := false
+		for _, m := range order {
+			in, ok, err := d.interval(m, stats.AggregateIQM(), aggregateResamples)
+			if err != nil {
+				return Table{}, err
+			}
+			iqm := stats.AggregateIQM().Of(d.scores[m].Values)
+			row := []any{d.methods[m], Estimate{iqm, orNaN(in, ok)}, nil, nil, len(d.scores[m].Values)}
+			if m != at {
+				p, err := stats.Improvement(d.scores[m], d.scores[at])
+				if err != nil {
+					return Table{}, fmt.Errorf("report: %w", err)
+				}
+				none := orNaN(stats.Interval{}, false)
+				difference := marked{cell: Estimate{iqm - stats.AggregateIQM().Of(d.scores[at].Values), none}}
+				row[3] = Estimate{p, none}
+				if ok && len(d.scores[at].Values) > 1 {
+					if in, err = stats.DifferenceInterval(d.scores[m], d.scores[at], stats.AggregateIQM(), aggregateResamples, 0.95, again()); err != nil {
+						return Table{}, fmt.Errorf("report: %w", err)
+					}
+					difference.cell = Estimate{difference.cell.(Estimate).Value, in}
+					if in.Low <= 0 && in.High >= 0 {
+						difference.sign, open = "†", true
+					}
+					if in, err = stats.ImprovementInterval(d.scores[m], d.scores[at], curvesResamples, 0.95, again()); err != nil {
+						return Table{}, fmt.Errorf("report: %w", err)
+					}
+					row[3] = Estimate{p, in}
+				}
+				row[2] = difference
+			}
+			t.Rows = append(t.Rows, row)
+		}
+		t.Caption = d.caption("Ablation: interquartile mean over seeds and worlds, and its difference from " + base + ", with 95 % stratified bootstrap intervals.")
+		if open {
+			t.Caption += " †: the interval of the difference holds 0."
+		}
+		return t, nil
+	}}
+}
+
+func indices(n int) (list []int) {
+	for i := range n {
+		list = append(list, i)
+	}
+	return list
+}
+
+// TimeTo returns a table of the joint steps that runs need until a metric first attains a threshold, by method (and world, where
+// there are several). Runs that never do are censored at their last step, not left out: the median is that of Kaplan and
+// Meier (1958) with the interval of Brookmeyer and Crowley (1982).
+func TimeTo(runs run.Runs, metric string, threshold float64) ScoreTable {
+	return ScoreTable{func() (Table, error) {
+		list, err := runs.List()
+		if err != nil {
+			return Table{}, err
+		}
+		t := Table{Header: []string{"method", "seeds", "reached", "median joint steps"}}
+		var steps []int64
+		for _, g := range grouped(list, nil) {
+			if err := g.read([]string{metric}, Steps); err != nil {
+				return Table{}, err
+			}
+			var times []stats.Time
+			reached := 0
+			for _, s := range g.logged[0] {
+				at, err := s.Reached(threshold)
+				if err != nil {
+					return Table{}, fmt.Errorf("report: %w", err)
+				}
+				if !at.Censored {
+					reached++
+				}
+				times = append(times, at)
+			}
+			steps = append(steps, g.steps...)
+			curve, err := stats.KaplanMeier(times)
+			if err != nil {
+				return Table{}, fmt.Errorf("report: %w", err)
+			}
+			median := Estimate{math.Round(curve.Median()), orNaN(stats.Interval{}, false)}
+			if in := curve.MedianInterval(0.95); len(times) > 1 {
+				median.Interval = stats.Interval{Low: math.Round(in.Low), High: math.Round(in.High)}
+			}
+			t.Rows = append(t.Rows, []any{g.label, len(g.runs), reached, median})
+		}
+		t.Caption = fmt.Sprintf("Joint steps until %s first attains %s: median over seeds after Kaplan and Meier, with 95 %% interval; runs that have not (trained for %s) count as later. ∞: fewer than half of the seeds got there.",
+			words(metric), number(threshold), between(steps, "joint step"))
+		return t, nil
+	}}
+}
