@@ -8,6 +8,7 @@ import (
 	"image/color"
 	"image/png"
 	"io"
+	"maps"
 	"slices"
 )
 
@@ -21,12 +22,24 @@ func writePNG(w io.Writer, img *image.RGBA) error {
 	eachSpan(img, func(c uint32, from, to int) { counts[c] += to - from })
 	list := frequent(counts, levels[0])
 	var b bytes.Buffer
+	quick := png.Encoder{CompressionLevel: png.BestSpeed}
 	for level, colours := range levels {
+		last := level == len(levels)-1
+		small := paletted(img, list, level, colours)
+		if !last { // a quarter of the time tells whether it can fit: the slower way saves less than a fifth
+			b.Reset()
+			if err := quick.Encode(&b, small); err != nil {
+				return err
+			}
+			if b.Len() > mostBytes*5/4 {
+				continue
+			}
+		}
 		b.Reset()
-		if err := png.Encode(&b, paletted(img, list, level, colours)); err != nil {
+		if err := png.Encode(&b, small); err != nil {
 			return err
 		}
-		if b.Len() <= mostBytes {
+		if b.Len() <= mostBytes || last {
 			break
 		}
 	}
@@ -37,12 +50,13 @@ func writePNG(w io.Writer, img *image.RGBA) error {
 // levels are numbers of colours to try.
 var levels = [...]int{256, 64, 24, 12}
 
-// shade is a colour of an image.
+// shade is a colour of an image, with those that look like it.
 type shade struct {
-	colour         uint32
-	count, nearest int                // nearest of the palette
-	distance       int                // to it
-	at             [len(levels)]uint8 // nearest of the first levels[i] colours of the palette
+	colour      uint32
+	count, best int                // pixels of all, and of this colour
+	nearest     int                // of the palette
+	distance    int                // to it
+	at          [len(levels)]uint8 // nearest of the first levels[i] colours of the palette
 }
 
 // paletted maps an image to the first colours of a palette.
@@ -61,14 +75,19 @@ func paletted(img *image.RGBA, list tones, level, colours int) *image.Paletted {
 // tones are a palette and, for every colour, the nearest in it.
 type tones struct {
 	palette color.Palette
-	all     []shade
+	shades  []shade
+	colours []uint32
 }
 
 // index maps each colour to a place in the palette.
 func (l tones) index(place func(shade) int) map[uint32]uint8 {
-	index := make(map[uint32]uint8, len(l.all))
-	for _, s := range l.all {
-		index[s.colour] = uint8(place(s))
+	alike := make(map[uint32]uint8, len(l.shades))
+	for _, s := range l.shades {
+		alike[s.colour&0xf8f8f8] = uint8(place(s))
+	}
+	index := make(map[uint32]uint8, len(l.colours))
+	for _, c := range l.colours {
+		index[c] = alike[c&0xf8f8f8]
 	}
 	return index
 }
@@ -77,11 +96,16 @@ func (l tones) index(place func(shade) int) map[uint32]uint8 {
 // missing: its count times its distance to the nearest so far. So a small thing of another hue keeps it, and what is lost are
 // shades of edges; and a smaller palette is the beginning of a larger one.
 func frequent(counts map[uint32]int, colours int) tones {
-	list := make([]shade, 0, len(counts))
+	alike := map[uint32]shade{} // by the upper five bits of each channel; the most frequent colour stands for them
 	for c, n := range counts {
-		list = append(list, shade{colour: c, count: n, distance: 1 << 20})
+		s := alike[c&0xf8f8f8]
+		if n > s.best || n == s.best && c < s.colour {
+			s.colour, s.best = c, n
+		}
+		s.count, s.distance = s.count+n, 1<<20
+		alike[c&0xf8f8f8] = s
 	}
-	slices.SortFunc(list, func(a, b shade) int {
+	list := slices.SortedFunc(maps.Values(alike), func(a, b shade) int {
 		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.colour, b.colour))
 	})
 	var palette color.Palette
@@ -111,7 +135,7 @@ func frequent(counts map[uint32]int, colours int) tones {
 			keep(level)
 		}
 	}
-	return tones{palette, list}
+	return tones{palette, list, slices.Collect(maps.Keys(counts))}
 }
 
 // eachSpan calls f for stretches of equal pixels, numbered row by row.

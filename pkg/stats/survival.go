@@ -84,7 +84,7 @@ func (s Survival) MedianInterval(level float64) Interval {
 	out := Interval{math.Inf(1), math.Inf(1)}
 	g := func(p float64) float64 { return math.Log(-math.Log(p)) }
 	for i, v := range s.Share {
-		upper, lower := 0.0, 0.0 // of S there
+		upper, lower := 1.0, 0.0 // of S there; where nobody is left to watch, it can be anything
 		if v > 0 {
 			spread := z * math.Sqrt(s.variance[i]) / math.Abs(math.Log(v))
 			upper = math.Exp(-math.Exp(g(v) - spread))
