@@ -202,7 +202,7 @@ func TestDocs(t *testing.T) {
 		t.Skip("trains what the pages train")
 	}
 	m := newModule(t)
-	for _, page := range []string{"README.md", "docs/own-world.md", "docs/own-method.md"} {
+	for _, page := range []string{"README.md", "docs/own-world.md", "docs/own-method.md", "docs/reporting.md", "docs/gallery.md"} {
 		m.add(t, page)
 	}
 	m.variant(t, "climb/main.go", "rate/main.go", "LR: 1e-3", "LR: 2e-3")

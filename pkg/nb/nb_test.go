@@ -106,7 +106,7 @@ func TestSave(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"table":                            "no ending to tell the format, want one of .html, .text",
-		"table.xlsx":                       `unknown format "xlsx", want html, text, md, csv or tex`,
+		"table.xlsx":                       `unknown format "xlsx", want html, text, md, csv, json or tex`,
 		filepath.Join(path, "table.csv"):   "not a directory",
 		filepath.Join(path, "../../x.png"): `unknown format "png"`,
 	} {

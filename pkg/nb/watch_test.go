@@ -90,7 +90,7 @@ loss over joint steps; last values:
   dqn: 0.025 at 40 steps
 train return over joint steps; last values:
   dqn: 40 at 40 steps
-One seed, no band.
+One seed, no band. Trained for 40 joint steps.
 `
 	if out != want || errs != "" || status != -1 {
 		t.Errorf("printed:\n%s\nand %q on stderr, status %d; want:\n%s", out, errs, status, want)

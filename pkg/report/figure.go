@@ -177,6 +177,12 @@ func (f *figure) captionLines() []string {
 // tiled draws plots in rows of equal panels whose axes are aligned.
 func tiled(plots []*plot.Plot, columns int) func(draw.Canvas) {
 	return func(c draw.Canvas) {
+		titles := make([]string, len(plots))
+		for i, p := range plots { // the plot keeps room for a title, but aligned panels would not align it
+			if titles[i] = p.Title.Text; titles[i] != "" {
+				p.Title.Text = " "
+			}
+		}
 		rows := (len(plots) + columns - 1) / columns
 		grid := make([][]*plot.Plot, rows)
 		for i := range grid {
@@ -186,9 +192,14 @@ func tiled(plots []*plot.Plot, columns int) func(draw.Canvas) {
 		tiles := draw.Tiles{Rows: rows, Cols: columns, PadX: 12, PadY: 10}
 		for i, row := range plot.Align(grid, tiles, c) {
 			for j, cell := range row {
-				if grid[i][j] != nil {
-					grid[i][j].Draw(cell)
+				p := grid[i][j]
+				if p == nil {
+					continue
 				}
+				p.Draw(cell)
+				area := p.DataCanvas(cell)
+				at := vg.Point{X: (area.Min.X + area.Max.X) / 2, Y: area.Max.Y + 5}
+				cell.FillText(textStyle(fontSize, ink, draw.XCenter, draw.YBottom), at, titles[i*columns+j])
 			}
 		}
 	}

@@ -60,11 +60,15 @@ func evaluation(stream string, steps int64, episodes int, p float64, r *rand.Ran
 // gallery is what docs/gallery.md shows, by the name of its picture.
 func gallery(runs run.Runs) map[string]Report {
 	board := Scores(runs, "return").Between(map[string][2]float64{"toy/easy": {0, 20}, "toy/middle": {0, 20}, "toy/hard": {0, 20}})
+	panel := func(world string) Chart {
+		return Curves(only(runs, func(r *run.Run) bool { return r.World == world }), "win_rate").Title(strings.TrimPrefix(world, "toy/"))
+	}
 	hard := func(r *run.Run) bool { return r.World == "toy/hard" }
 	return map[string]Report{
 		"curves":         Curves(only(runs, hard), "win_rate"),
 		"curves_column":  Curves(only(runs, hard), "win_rate").Width(OneColumn),
 		"curves_panels":  Curves(only(runs, hard), "win_rate", "return").Over(Updates).Width(FullWidth),
+		"grid":           Grid(3, panel("toy/easy"), panel("toy/middle"), panel("toy/hard")).Width(FullWidth),
 		"profiles":       Profiles(board),
 		"aggregates":     Aggregates(board).Width(FullWidth),
 		"aggregates_col": Aggregates(board).Width(OneColumn),
@@ -83,6 +87,20 @@ func only(runs run.Runs, keep func(*run.Run) bool) run.Runs {
 		}
 	}
 	return run.Of(kept...)
+}
+
+// The tables of docs/gallery.md are those that its code makes.
+func TestGalleryTables(t *testing.T) {
+	page, err := os.ReadFile("../../docs/gallery.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := made(t)
+	for _, r := range []Report{WinRates(runs, nil), Ablation(Scores(runs, "return").MinMax(), "vdn"), TimeTo(runs, "win_rate", 0.5)} {
+		if table := render(t, r, "md"); !strings.Contains(string(page), table) {
+			t.Errorf("docs/gallery.md lacks\n%s", table)
+		}
+	}
 }
 
 // TestGallery draws every figure. MUSTER_GALLERY=folder keeps the pictures there; MUSTER_GALLERY=../../docs/gallery are those

@@ -279,7 +279,7 @@ func TimeTo(runs run.Runs, metric string, threshold float64) ScoreTable {
 			}
 			t.Rows = append(t.Rows, []any{g.label, len(g.runs), reached, median})
 		}
-		t.Caption = fmt.Sprintf("Joint steps until %s first attains %s: median over seeds after Kaplan and Meier, with 95 %% interval; runs that have not (trained for %s) count as later. ∞: fewer than half of the seeds got there.",
+		t.Caption = fmt.Sprintf("Joint steps until %s first attains %s: median over seeds after Kaplan and Meier, with 95 %% interval; runs that have not (trained for %s) count as later. ∞ as median: fewer than half of the seeds got there; as an upper end: too few seeds for one.",
 			words(metric), number(threshold), between(steps, "joint step"))
 		return t, nil
 	}}
