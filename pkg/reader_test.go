@@ -47,4 +47,6 @@ func TestPythonReader(t *testing.T) {
 	}
 }
 
-func pythonString(s string) string { return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'" }
+func pythonString(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
+}

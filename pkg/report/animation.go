@@ -13,15 +13,15 @@ import (
 // writeAnimation writes images of one size as an animated PNG that begins anew after two seconds. A frame holds what
 // has changed since the one before. An animation that is too large for a notebook gets fewer colours, then fewer frames.
 func writeAnimation(w io.Writer, images []*image.RGBA, rate float64) error {
-	counts := map[uint32]int{}
+	var t tally
 	for _, img := range images {
-		eachSpan(img, func(c uint32, from, to int) { counts[c] += to - from })
+		t.add(img)
 	}
 	var b bytes.Buffer
 	for _, colours := range []int{31, 15, 10} {
-		list := frequent(counts, colours)
+		list := t.frequent(colours)
 		b.Reset()
-		if err := apng.Encode(&b, animation(images, list.palette, list.index(func(s shade) int { return s.nearest }), rate)); err != nil {
+		if err := apng.Encode(&b, animation(images, list.palette, list.places(func(s shade) int { return s.nearest }), rate)); err != nil {
 			return err
 		}
 		if b.Len() <= mostBytes {
@@ -44,7 +44,7 @@ func halved(images []*image.RGBA) []*image.RGBA {
 	return append(kept, images[len(images)-1])
 }
 
-func animation(images []*image.RGBA, palette color.Palette, index map[uint32]uint8, rate float64) apng.APNG {
+func animation(images []*image.RGBA, palette color.Palette, index *[1 << 15]uint8, rate float64) apng.APNG {
 	clearest := uint8(len(palette))
 	palette = append(palette[:clearest:clearest], color.RGBA{}) // what has not changed
 	delay := uint16(max(1, min(math.Round(1000/rate), math.MaxUint16)))
@@ -53,7 +53,7 @@ func animation(images []*image.RGBA, palette color.Palette, index map[uint32]uin
 	for i, img := range images {
 		now := image.NewPaletted(img.Rect, palette)
 		eachSpan(img, func(c uint32, from, to int) {
-			n := index[c]
+			n := index[alike(c)]
 			for k := from; k < to; k++ {
 				now.Pix[k] = n
 			}

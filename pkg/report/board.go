@@ -167,12 +167,11 @@ func (b Board) scale(d *boardData) error {
 			return fmt.Errorf("report: no bounds for the scores on %s, want them for %s", world, strings.Join(d.worlds, ", "))
 		default:
 			low[t], high[t] = in[0], in[1]
-			d.scaled = "Scores are normalised for each world"
-			if len(d.worlds) == 1 {
-				d.scaled += fmt.Sprintf(": 0 is %s, 1 is %s", number(low[0]), number(high[0]))
-			}
-			d.scaled += "."
+			d.scaled = "Scores have a scale of their own for each world."
 		}
+	}
+	if !b.minMax && len(slices.Compact(slices.Clone(low))) == 1 && len(slices.Compact(slices.Clone(high))) == 1 {
+		d.scaled = fmt.Sprintf("Scores: 0 is %s of %s, 1 is %s.", number(low[0]), words(d.metric), number(high[0]))
 	}
 	for m := range d.scores {
 		var err error
@@ -203,6 +202,8 @@ func (d *boardData) caption(what string) string {
 		text += " One seed: no interval."
 	case few == 1:
 		text += " No interval for methods of one seed."
+	case few < enoughSeeds:
+		text += " Intervals of so few seeds are too short."
 	}
 	return strings.Join(strings.Fields(text), " ")
 }

@@ -73,6 +73,7 @@ func gallery(runs run.Runs) map[string]Report {
 		"aggregates":     Aggregates(board).Width(FullWidth),
 		"aggregates_col": Aggregates(board).Width(OneColumn),
 		"improvements":   Improvements(board, "").Width(OneColumn),
+		"long_names":     Improvements(board.By(func(r *run.Run) string { return "a long name of " + r.Method }), "a long name of vdn").Width(OneColumn),
 		"bars":           Bars(Scores(runs, "win_rate")),
 		"boxes":          Boxes(board).Width(OneColumn),
 	}

@@ -8,7 +8,6 @@ import (
 	"image/color"
 	"image/png"
 	"io"
-	"maps"
 	"slices"
 )
 
@@ -18,9 +17,9 @@ const mostBytes = 57_000
 // writePNG writes an image with at most 256 colours: a third of the bytes of true colour, which a notebook keeps.
 // A figure that is still too large gets fewer.
 func writePNG(w io.Writer, img *image.RGBA) error {
-	counts := map[uint32]int{}
-	eachSpan(img, func(c uint32, from, to int) { counts[c] += to - from })
-	list := frequent(counts, levels[0])
+	var t tally
+	t.add(img)
+	list := t.frequent(levels[0])
 	var b bytes.Buffer
 	quick := png.Encoder{CompressionLevel: png.BestSpeed}
 	for level, colours := range levels {
@@ -50,21 +49,62 @@ func writePNG(w io.Writer, img *image.RGBA) error {
 // levels are numbers of colours to try.
 var levels = [...]int{256, 64, 24, 12}
 
-// shade is a colour of an image, with those that look like it.
+// tally counts the colours of images, those that share the upper five bits of each channel together. The most frequent of them stands
+// for all: what else is near it are edges of letters and lines.
+type tally struct {
+	count  [1 << 15]int
+	lead   [1 << 15]int // of colour over all others there, as in the majority vote of Boyer and Moore
+	colour [1 << 15]uint32
+}
+
+// alike is the place of a colour in a tally.
+func alike(c uint32) int { return int(c>>9&0x7c00 | c>>6&0x3e0 | c>>3&0x1f) }
+
+func (t *tally) add(img *image.RGBA) {
+	eachSpan(img, func(c uint32, from, to int) {
+		at, n := alike(c), to-from
+		t.count[at] += n
+		switch {
+		case t.colour[at] == c || t.lead[at] == 0:
+			t.colour[at], t.lead[at] = c, t.lead[at]+n
+		case t.lead[at] >= n:
+			t.lead[at] -= n
+		default:
+			t.colour[at], t.lead[at] = c, n-t.lead[at]
+		}
+	})
+}
+
+// shade is a colour of a tally.
 type shade struct {
-	colour      uint32
-	count, best int                // pixels of all, and of this colour
-	nearest     int                // of the palette
-	distance    int                // to it
-	at          [len(levels)]uint8 // nearest of the first levels[i] colours of the palette
+	colour   uint32
+	count    int                // pixels of all that it stands for
+	nearest  int                // of the palette
+	distance int                // to it
+	at       [len(levels)]uint8 // nearest of the first levels[i] colours of the palette
+}
+
+// tones are a palette and, for every colour, the nearest in it.
+type tones struct {
+	palette color.Palette
+	shades  []shade
+}
+
+// places maps each colour, by alike, to a place in the palette.
+func (l tones) places(of func(shade) int) *[1 << 15]uint8 {
+	var index [1 << 15]uint8
+	for _, s := range l.shades {
+		index[alike(s.colour)] = uint8(of(s))
+	}
+	return &index
 }
 
 // paletted maps an image to the first colours of a palette.
 func paletted(img *image.RGBA, list tones, level, colours int) *image.Paletted {
-	index := list.index(func(s shade) int { return int(s.at[level]) })
+	index := list.places(func(s shade) int { return int(s.at[level]) })
 	out := image.NewPaletted(img.Rect, list.palette[:min(colours, len(list.palette))])
 	eachSpan(img, func(c uint32, from, to int) {
-		n := index[c]
+		n := index[alike(c)]
 		for i := from; i < to; i++ {
 			out.Pix[i] = n
 		}
@@ -72,42 +112,17 @@ func paletted(img *image.RGBA, list tones, level, colours int) *image.Paletted {
 	return out
 }
 
-// tones are a palette and, for every colour, the nearest in it.
-type tones struct {
-	palette color.Palette
-	shades  []shade
-	colours []uint32
-}
-
-// index maps each colour to a place in the palette.
-func (l tones) index(place func(shade) int) map[uint32]uint8 {
-	alike := make(map[uint32]uint8, len(l.shades))
-	for _, s := range l.shades {
-		alike[s.colour&0xf8f8f8] = uint8(place(s))
-	}
-	index := make(map[uint32]uint8, len(l.colours))
-	for _, c := range l.colours {
-		index[c] = alike[c&0xf8f8f8]
-	}
-	return index
-}
-
 // frequent returns a palette. It begins with the most frequent colour and goes on with whatever costs most as long as it is
 // missing: its count times its distance to the nearest so far. So a small thing of another hue keeps it, and what is lost are
 // shades of edges; and a smaller palette is the beginning of a larger one.
-func frequent(counts map[uint32]int, colours int) tones {
-	alike := map[uint32]shade{} // by the upper five bits of each channel; the most frequent colour stands for them
-	for c, n := range counts {
-		s := alike[c&0xf8f8f8]
-		if n > s.best || n == s.best && c < s.colour {
-			s.colour, s.best = c, n
+func (t *tally) frequent(colours int) tones {
+	var list []shade
+	for at, n := range t.count {
+		if n > 0 {
+			list = append(list, shade{colour: t.colour[at], count: n, distance: 1 << 20})
 		}
-		s.count, s.distance = s.count+n, 1<<20
-		alike[c&0xf8f8f8] = s
 	}
-	list := slices.SortedFunc(maps.Values(alike), func(a, b shade) int {
-		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.colour, b.colour))
-	})
+	slices.SortStableFunc(list, func(a, b shade) int { return cmp.Compare(b.count, a.count) })
 	var palette color.Palette
 	keep := func(level int) {
 		for i := range list {
@@ -135,7 +150,7 @@ func frequent(counts map[uint32]int, colours int) tones {
 			keep(level)
 		}
 	}
-	return tones{palette, list, slices.Collect(maps.Keys(counts))}
+	return tones{palette, list}
 }
 
 // eachSpan calls f for stretches of equal pixels, numbered row by row.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 
@@ -269,12 +270,19 @@ func (d *dots) add(v float64, in stats.Interval) {
 
 // drawDots draws panels beside each other with the names once, at the left.
 func drawDots(f *figure, panels []dots, axis string) {
-	const row, foot = vg.Length(15), vg.Length(27)
+	const foot = vg.Length(27)
+	row := vg.Length(15)
 	head := vg.Length(14)
 	if panels[0].title == "" {
 		head = 2
 	}
 	names := panels[0].names
+	if widest(names) > f.width*0.4 { // two lines leave room for the bars
+		row, names = 24, slices.Clone(names)
+		for i, n := range names {
+			names[i] = strings.Replace(n, " over ", "\nover ", 1)
+		}
+	}
 	columns := len(panels)
 	if f.width < 4*vg.Inch && columns > 2 {
 		columns = 2
@@ -283,10 +291,7 @@ func drawDots(f *figure, panels []dots, axis string) {
 	tall := head + vg.Length(len(names))*row + 6
 	f.height = vg.Length(rows)*(tall+foot) - vg.Length(rows-1)*11
 	f.body = func(c draw.Canvas) {
-		var wide vg.Length
-		for _, n := range names {
-			wide = max(wide, legendText.Width(n))
-		}
+		wide := widest(names)
 		for i, p := range panels {
 			space := (c.Max.X - c.Min.X - wide - 8) / vg.Length(columns)
 			x := c.Min.X + wide + 8 + vg.Length(i%columns)*space
@@ -299,8 +304,20 @@ func drawDots(f *figure, panels []dots, axis string) {
 			p.draw(draw.Canvas{Canvas: c.Canvas, Rectangle: vg.Rectangle{
 				Min: vg.Point{X: x + 4, Y: y - tall}, Max: vg.Point{X: x + space - 8, Y: y}}}, head, row)
 		}
-		c.FillText(textStyle(fontSize, ink, draw.XCenter, draw.YBottom), vg.Point{X: (c.Min.X + wide + 8 + c.Max.X) / 2, Y: c.Min.Y + 1}, axis)
+		text := textStyle(fontSize, ink, draw.XCenter, draw.YBottom)
+		middle := min((c.Min.X+wide+8+c.Max.X)/2, c.Max.X-text.Width(axis)/2)
+		c.FillText(text, vg.Point{X: middle, Y: c.Min.Y + 1}, axis)
 	}
+}
+
+// widest is the width of the longest line of names.
+func widest(names []string) (w vg.Length) {
+	for _, n := range names {
+		for line := range strings.Lines(n) {
+			w = max(w, legendText.Width(strings.TrimSuffix(line, "\n")))
+		}
+	}
+	return w
 }
 
 // draw fills one panel: title, a row per value, and an axis below.
@@ -328,7 +345,10 @@ func (d dots) draw(c draw.Canvas, head, row vg.Length) {
 	}
 	for _, t := range marks.Ticks(low, high) {
 		c.StrokeLine2(thin, at(t.Value), c.Min.Y, at(t.Value), c.Min.Y-3)
-		c.FillText(textStyle(tickSize, ink, draw.XCenter, draw.YTop), vg.Point{X: at(t.Value), Y: c.Min.Y - 4}, t.Label)
+		text := textStyle(tickSize, ink, draw.XCenter, draw.YTop)
+		if half := text.Width(t.Label) / 2; at(t.Value)-half > c.Min.X-4 && at(t.Value)+half < c.Max.X+8 { // else it meets a neighbour's
+			c.FillText(text, vg.Point{X: at(t.Value), Y: c.Min.Y - 4}, t.Label)
+		}
 	}
 	if d.reference != 0 {
 		c.StrokeLine2(draw.LineStyle{Color: grey, Width: 0.6, Dashes: []vg.Length{2, 2}}, at(d.reference), c.Min.Y, at(d.reference), c.Max.Y-head)

@@ -274,7 +274,7 @@ func TimeTo(runs run.Runs, metric string, threshold float64) ScoreTable {
 				return Table{}, fmt.Errorf("report: %w", err)
 			}
 			median := Estimate{math.Round(curve.Median()), orNaN(stats.Interval{}, false)}
-			if in := curve.MedianInterval(0.95); len(times) > 1 {
+			if in := curve.MedianInterval(0.95); len(times) > 1 && !math.IsInf(in.Low, 1) {
 				median.Interval = stats.Interval{Low: math.Round(in.Low), High: math.Round(in.High)}
 			}
 			t.Rows = append(t.Rows, []any{g.label, len(g.runs), reached, median})
