@@ -171,7 +171,7 @@ func (b Board) scale(d *boardData) error {
 		}
 	}
 	if !b.minMax && len(slices.Compact(slices.Clone(low))) == 1 && len(slices.Compact(slices.Clone(high))) == 1 {
-		d.scaled = fmt.Sprintf("Scores: 0 is %s of %s, 1 is %s.", number(low[0]), words(d.metric), number(high[0]))
+		d.scaled = fmt.Sprintf("Scores: %[1]s %[2]s is 0, %[1]s %[3]s is 1.", words(d.metric), number(low[0]), number(high[0]))
 	}
 	for m := range d.scores {
 		var err error

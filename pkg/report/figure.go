@@ -1,15 +1,18 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
 	"image"
 	"image/color"
 	"io"
 	"strings"
 	"time"
+	"unicode"
 
 	"codeberg.org/go-pdf/fpdf"
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
@@ -52,7 +55,12 @@ func (f *figure) write(w io.Writer, format string) error {
 	case "svg":
 		c := vgsvg.New(f.width, h)
 		f.draw(draw.New(c), h)
-		_, err := c.WriteTo(w)
+		var b bytes.Buffer
+		if _, err := c.WriteTo(&b); err != nil {
+			return err
+		}
+		// The font itself would be 400 KB. Where it is missing, these have letters of the same widths.
+		_, err := w.Write(bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;")))
 		return err
 	}
 	img, err := f.pixels(dpi)
@@ -83,6 +91,41 @@ func (c opaque) SetColor(clr color.Color) {
 		clr = straight(n)
 	}
 	c.Canvas.SetColor(clr)
+}
+
+// FillString fulfils vg.Canvas.
+func (c opaque) FillString(f font.Face, at vg.Point, text string) {
+	c.Canvas.FillString(f, at, latin(text))
+}
+
+// latin spells what the fonts of a PDF cannot write, which have the 256 characters of Windows-1252: Greek letters by their
+// names, a minus as a dash, and anything else as a question mark.
+func latin(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		name, known := greek[unicode.ToLower(r)]
+		switch {
+		case r <= 0xff && r != '\u00ad' || strings.ContainsRune("–—‘’‚“”„†‡•…‰‹›€™ŒœŠšŽžŸƒˆ˜", r):
+			b.WriteRune(r)
+		case known && unicode.IsUpper(r):
+			b.WriteString(strings.ToUpper(name[:1]) + name[1:])
+		case known:
+			b.WriteString(name)
+		case r == '−':
+			b.WriteRune('–')
+		case r == '∞':
+			b.WriteString("inf")
+		default:
+			b.WriteRune('?')
+		}
+	}
+	return b.String()
+}
+
+var greek = map[rune]string{
+	'α': "alpha", 'β': "beta", 'γ': "gamma", 'δ': "delta", 'ε': "epsilon", 'ζ': "zeta", 'η': "eta", 'θ': "theta", 'ι': "iota", 'κ': "kappa",
+	'λ': "lambda", 'μ': "mu", 'ν': "nu", 'ξ': "xi", 'ο': "omicron", 'π': "pi", 'ρ': "rho", 'σ': "sigma", 'ς': "sigma", 'τ': "tau", 'υ': "upsilon",
+	'φ': "phi", 'χ': "chi", 'ψ': "psi", 'ω': "omega",
 }
 
 // straight is a colour whose RGBA is not multiplied by its alpha.

@@ -121,7 +121,7 @@ func TestGallery(t *testing.T) {
 			t.Errorf("%s: %d dark pixels at the edge, so something is clipped", name, n)
 		}
 		wants(t, render(t, r, "pdf")[:5], "%PDF-")
-		wants(t, render(t, r, "svg"), "</svg>")
+		wants(t, render(t, r, "svg"), "font-family:'Liberation Sans',Arial,", "</svg>")
 		wants(t, render(t, r, "json"), `{"caption":"`)
 		if dir != "" {
 			if err := os.WriteFile(filepath.Join(dir, name+".png"), []byte(data), 0o644); err != nil {

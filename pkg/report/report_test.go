@@ -119,3 +119,14 @@ func TestTicks(t *testing.T) {
 		}
 	}
 }
+
+// What a PDF cannot write it spells, instead of two wrong letters.
+func TestLatin(t *testing.T) {
+	for text, want := range map[string]string{
+		"95 % – naïve, V = 2 × 3 †": "95 % – naïve, V = 2 × 3 †", "share above τ": "share above tau", "ε = 0.1, Δ": "epsilon = 0.1, Delta", "−1": "–1", "∞": "inf", "方法 a": "?? a",
+	} {
+		if got := latin(text); got != want {
+			t.Errorf("%q is written as %q, want %q", text, got, want)
+		}
+	}
+}

@@ -139,7 +139,7 @@ func Profiles(b Board) ScorePlot {
 			taus[i] = low + (high-low)*float64(i)/points
 		}
 		s := scoreFigure{numbers: numbers{header: []string{"method", "tau", "share", "low", "high"}}}
-		s.caption = d.caption("Performance profiles: the share of runs with a score above τ; bands: pointwise 95 % stratified bootstrap intervals.")
+		s.caption = d.caption("Performance profiles: the share of runs that score more; bands: pointwise 95 % stratified bootstrap intervals.")
 		s.said = append(s.said, fmt.Sprintf("Share of runs whose %s is more than half of all scores:", d.axis()))
 		var all []float64
 		for _, sc := range d.scores {
@@ -164,7 +164,7 @@ func Profiles(b Board) ScorePlot {
 			s.said = append(s.said, fmt.Sprintf("  %s: %s (above %s)", name, number(stats.ShareAbove(middle).Of(d.scores[m].Values)), number(middle)))
 		}
 		s.draw = func(f *figure) {
-			p := newPlot(d.axis()+" (τ)", "share of runs above τ")
+			p := newPlot(d.axis(), "share of runs above it")
 			for i, of := range profiles {
 				if of.Low != nil {
 					p.Add(band(of.Tau, of.Low, of.High, i))
