@@ -15,7 +15,7 @@ func TestPythonReader(t *testing.T) {
 	list, _ := blocks(t, "docs/reporting.md")
 	reader := ""
 	for _, b := range list {
-		if b.kind == "python" {
+		if b.kind == "python" && strings.Contains(b.text, "def read") {
 			reader = b.text
 		}
 	}

@@ -238,14 +238,21 @@ func (a *actor) program(envs int) (*xla.Program, error) {
 			}
 		}
 	}
-	p, err := xla.Compile(dev, fmt.Sprintf("act for %d environments", envs), store, func(root *model.Scope, in []*Node) []*Node {
-		x := Inputs{Obs: in[0], Avail: in[1], Spec: a.spec}
-		return []*Node{greedy(a.sys.Agent(root.In("online").In("agent"), x), x.Avail)}
-	}, xla.F32(1, envs, a.spec.Agents, a.spec.ObsDim), xla.Bool(1, envs, a.spec.Agents, a.spec.Choices()))
+	p, err := xla.Compile(dev, fmt.Sprintf("act for %d environments", envs), store, a.act, a.inputs(envs)...)
 	if err == nil {
 		a.programs[envs] = p
 	}
 	return p, err
+}
+
+// act is the graph of the greedy choice, of observations and available actions.
+func (a *actor) act(root *model.Scope, in []*Node) []*Node {
+	x := Inputs{Obs: in[0], Avail: in[1], Spec: a.spec}
+	return []*Node{greedy(a.sys.Agent(root.In("online").In("agent"), x), x.Avail)}
+}
+
+func (a *actor) inputs(envs int) []xla.Input {
+	return []xla.Input{xla.F32(1, envs, a.spec.Agents, a.spec.ObsDim), xla.Bool(1, envs, a.spec.Agents, a.spec.Choices())}
 }
 
 func (a *actor) refresh() error {
