@@ -1,7 +1,7 @@
 // Package matrix shows payoff tables as environments: any table of package game (Game, with those of the Stackelberg
-// Decision Transformer as presets), games of several steps with a table at each (NStep), and the two team games of
-// C. Claus and C. Boutilier, "The Dynamics of Reinforcement Learning in Cooperative Multiagent Systems",
-// AAAI 1998 (Climb, Penalty).
+// Decision Transformer as presets), games of several steps with a table at each (NStep), the two-step game of QMIX
+// (TwoStep), and the two team games of C. Claus and C. Boutilier, "The Dynamics of Reinforcement Learning in
+// Cooperative Multiagent Systems", AAAI 1998 (Climb, Penalty).
 package matrix
 
 import (
