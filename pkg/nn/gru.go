@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 )
@@ -26,18 +27,16 @@ func GRU(s *model.Scope, x, h0, keep *Node) *Node {
 	g := x.Graph()
 	wi, bi := Variable(s, g, "wi", FanIn, h, nets, in, 3*h), Variable(s, g, "bi", FanIn, h, nets, 1, 3*h)
 	wh, bh := Variable(s, g, "wh", FanIn, h, nets, h, 3*h), Variable(s, g, "bh", FanIn, h, nets, 1, 3*h)
-	// One product for all steps. The biases of r and z can be added here, too; only cₙ is behind the reset gate.
-	gi := Add(product(Reshape(x, nets, steps*rows, in), wi), Add(bi, zeroFrom(bh, 2*h)))
-	gi = timeFirst(Reshape(gi, nets, steps, rows, 3*h))
+	inputs := []*Node{timeFirst(x)}
 	if keep != nil {
 		want(keep.Rank() == 3 && keep.Shape().Dim(0) == nets && keep.Shape().Dim(1) == steps && keep.Shape().Dim(2) == rows,
 			"GRU takes keep [net, time, row] beside x %s, got %s", x.Shape(), keep.Shape())
-		keep = timeFirst(ExpandAxes(keep, -1))
+		inputs = append(inputs, timeFirst(ExpandAxes(keep, -1)))
 	}
-	return timeFirst(recur(gi, wh, cut(bh, 2, 2*h, 3*h), h0, keep))
+	return timeFirst(recur(inputs, h0, wi, bi, wh, bh))
 }
 
-// timeFirst exchanges the first two axes.
+// timeFirst exchanges the first two axes of four.
 func timeFirst(x *Node) *Node {
 	d := x.Shape().Dimensions
 	if d[0] == 1 || d[1] == 1 {
@@ -46,94 +45,93 @@ func timeFirst(x *Node) *Node {
 	return TransposeAllAxes(x, 1, 0, 2, 3)
 }
 
-// zeroFrom sets the last axis to zero from index k on.
-func zeroFrom(x *Node, k int) *Node {
-	shape := x.Shape().Clone()
-	shape.Dimensions[2] -= k
-	return Concatenate([]*Node{cut(x, 2, 0, k), Zeros(x.Graph(), shape)}, 2)
-}
-
-// gates splits [net, row, 3·hidden] into the parts of r, z and n.
-func gates(x *Node) (r, z, n *Node) {
-	a := x.Rank() - 1
-	h := x.Shape().Dim(a) / 3
-	return cut(x, a, 0, h), cut(x, a, h, 2*h), cut(x, a, 2*h, 3*h)
-}
-
-// cell is one step: the input's share gi [net, row, 3·hidden], the state h before it [net, row, hidden].
-func cell(gi, h, wh, c *Node) *Node {
-	ir, iz, in := gates(gi)
-	hr, hz, hn := gates(product(h, wh))
-	r, z := Sigmoid(Add(ir, hr)), Sigmoid(Add(iz, hz))
-	n := Tanh(Add(in, Mul(r, Add(hn, c))))
-	return Add(n, Mul(z, Sub(h, n)))
-}
-
-// recur is h' of every step [time, net, row, hidden] of inputs gi [time, net, row, 3·hidden]; keep [time, net, row, 1]
-// or nil.
-func recur(gi, wh, c, h0, keep *Node) *Node {
-	steps, out := gi.Shape().Dim(0), h0.Shape().Dimensions
-	with := func(x ...*Node) []*Node { // and keep, if there is one
-		if keep != nil {
-			x = append(x, keep)
+// recur is the state after every step [time, net, row, hidden]; in is x [time, net, row, in] and, where states are
+// reset, keep [time, net, row, 1].
+//
+// All of a step is done in the loop, forward and backward, the input's product, the gates and the gradients of weights
+// included: what a step needs stays in the processor's cache, and little is carried from one pass to the other.
+// (Forward and backward over 60 steps of 160 rows, width 64, XLA, two cores: 41 ms of processor time; 46 with one product
+// of all inputs before the loops; 52 with gates and gradients of weights of all steps at once between them.)
+func recur(in []*Node, h0, wi, bi, wh, bh *Node) *Node {
+	g, steps, rows, out := h0.Graph(), in[0].Shape().Dim(0), h0.Shape().Dim(1), h0.Shape().Dimensions
+	if steps == 1 { // acting; the library can differentiate it
+		at := make([]*Node, len(in))
+		for i, x := range in {
+			at[i] = Reshape(x, x.Shape().Dimensions[1:]...)
 		}
-		return x
-	}
-	resume := func(h *Node, x []*Node) *Node { // the last of x is keep, if there is one
-		if keep != nil {
-			h = Mul(h, x[len(x)-1])
-		}
-		return h
+		return ExpandAxes(gates(at, h0, wi, bi, wh, bh).next(), 0)
 	}
 	forward := func() *Node {
-		y, _ := scan(false, with(gi), []*Node{wh, c}, []*Node{h0}, out, func(x, p, s []*Node) (*Node, []*Node) {
-			h := cell(x[0], resume(s[0], x), p[0], p[1])
+		y, _ := scan(false, in, []*Node{wi, bi, wh, bh}, []*Node{h0}, out, func(x, c, s []*Node) (*Node, []*Node) {
+			h := gates(x, s[0], c[0], c[1], c[2], c[3]).next()
 			return h, []*Node{h}
 		})
 		return y
 	}
-	if steps == 1 { // the library can differentiate a single step
-		x := with(Reshape(gi, gi.Shape().Dimensions[1:]...))
-		if keep != nil {
-			x[1] = Reshape(keep, keep.Shape().Dimensions[1:]...)
-		}
-		return ExpandAxes(cell(x[0], resume(h0, x), wh, c), 0)
-	}
-	return withGradient([]*Node{gi, wh, c, h0}, forward, func(y, dy *Node) []*Node {
-		prev := resume(Concatenate([]*Node{ExpandAxes(h0, 0), cut(y, 0, 0, steps-1)}, 0), with())
-		// What the gates were, for all steps at once: to keep them costs more than this product.
-		ir, iz, in := gates(gi)
-		hr, hz, hn := gates(timeFirst(perNet(timeFirst(prev), wh)))
-		hn = Add(hn, ExpandAxes(c, 0))
-		r, z := Sigmoid(Add(ir, hr)), Sigmoid(Add(iz, hz))
-		n := Tanh(Add(in, Mul(r, hn)))
-		one := OnesLike(r)
-		kn := Mul(Sub(one, z), Sub(one, Square(n))) // dh' to what is inside tanh
-		k := Concatenate([]*Node{Mul(kn, Mul(hn, Mul(r, Sub(one, r)))), Mul(Sub(prev, n), Mul(z, Sub(one, z))), Mul(kn, r)}, -1)
-		// Backwards in time: total = dh of the later steps + dy.
-		total, last := scan(true, with(dy, z, k), []*Node{Transpose(wh, 1, 2)}, []*Node{ZerosLike(h0)}, out, func(x, p, s []*Node) (*Node, []*Node) {
-			t := Add(s[0], x[0])
-			dh := Add(Mul(t, x[1]), product(Mul(thrice(t), x[2]), p[0]))
-			return t, []*Node{resume(dh, x)}
+	return withGradient([]*Node{in[0], h0, wi, bi, wh, bh}, forward, func(y, dy *Node) []*Node {
+		before := Concatenate([]*Node{ExpandAxes(h0, 0), cut(y, 0, 0, steps-1)}, 0)
+		consts := []*Node{wi, bi, wh, bh, Transpose(wi, 1, 2), Transpose(wh, 1, 2), Ones(g, shapes.Make(y.DType(), out[0], 1, rows))}
+		sums := []*Node{ZerosLike(h0), ZerosLike(wi), ZerosLike(bi), ZerosLike(wh), ZerosLike(bh)} // dh of the later steps, weights
+		xs, size := append([]*Node{before, dy}, in...), in[0].Shape().Dimensions[1:]
+		dx, last := scan(true, xs, consts, sums, size, func(x, c, s []*Node) (*Node, []*Node) {
+			k := gates(x[2:], x[0], c[0], c[1], c[2], c[3])
+			dh, di, dn := k.backward(Add(s[0], x[1]))
+			dh = Add(dh, product(dn, c[5]))
+			if k.keep != nil {
+				dh = Mul(dh, k.keep)
+			}
+			return product(di, c[4]), []*Node{
+				dh,
+				Add(s[1], across(k.x, di)), Add(s[2], product(c[6], di)), // c[6]·d sums over rows: XLA has no sums in loops
+				Add(s[3], across(k.h, dn)), Add(s[4], product(c[6], dn)),
+			}
 		})
-		dgh := Mul(thrice(total), k)
-		dr, dz, dn := gates(dgh)
-		dgi := Concatenate([]*Node{dr, dz, Mul(total, kn)}, -1)
-		return []*Node{dgi, acrossRows(timeFirst(prev), timeFirst(dgh)), ExpandAxes(ReduceSum(dn, 0, 2), 1), last[0]}
+		return append([]*Node{dx}, last...)
 	})
 }
 
-// thrice puts x behind itself along the last axis.
-func thrice(x *Node) *Node { return Concatenate([]*Node{x, x, x}, -1) }
+// step is one step: its input x [net, row, in], the state h before it [net, row, hidden], gates, and what the reset
+// gate lets through, m = h·Uₙ + cₙ. No scalar constants: it is used in loops.
+type step struct{ x, keep, h, r, z, n, m *Node }
 
-// perNet is a·b of each network for a [net, time, row, i].
-func perNet(a, b *Node) *Node {
-	d := a.Shape().Dimensions
-	return Reshape(product(Reshape(a, d[0], d[1]*d[2], d[3]), b), d[0], d[1], d[2], b.Shape().Dim(2))
+// gates computes a step of in = x and, perhaps, keep.
+func gates(in []*Node, h, wi, bi, wh, bh *Node) step {
+	k := step{x: in[0], h: h}
+	if len(in) > 1 {
+		k.keep, k.h = in[1], Mul(h, in[1])
+	}
+	ir, iz, i := thirds(Add(product(k.x, wi), bi))
+	hr, hz, m := thirds(Add(product(k.h, wh), bh))
+	k.r, k.z, k.m = Sigmoid(Add(ir, hr)), Sigmoid(Add(iz, hz)), m
+	k.n = Tanh(Add(i, Mul(k.r, m)))
+	return k
 }
 
-// acrossRows is aᵀ·b of each network over all rows and steps: [net, time, row, i], [net, time, row, j] → [net, i, j].
-func acrossRows(a, b *Node) *Node {
-	d, k := a.Shape().Dimensions, b.Shape().Dim(3)
-	return Einsum("nri,nrj->nij", Reshape(a, d[0], d[1]*d[2], d[3]), Reshape(b, d[0], d[1]*d[2], k))
+// next is h' = n + z ⊙ (h − n).
+func (k step) next() *Node { return Add(k.n, Mul(k.z, Sub(k.h, k.n))) }
+
+// backward takes the gradient d by h' to that by h as far as it goes past the product, and to those by the sums
+// in the gates: by x·W + b and by h·U + c [net, row, 3·hidden].
+func (k step) backward(d *Node) (dh, di, dn *Node) {
+	rest := func(v, gate *Node) *Node { return Sub(v, Mul(v, gate)) } // v ⊙ (1 − gate)
+	n := rest(d, k.z)
+	n = Sub(n, Mul(n, Square(k.n)))
+	r := rest(Mul(Mul(n, k.m), k.r), k.r)
+	z := rest(Mul(Mul(d, Sub(k.h, k.n)), k.z), k.z)
+	return Mul(d, k.z), Concatenate([]*Node{r, z, n}, -1), Concatenate([]*Node{r, z, Mul(n, k.r)}, -1)
+}
+
+// thirds splits [net, row, 3·hidden] into the parts of r, z and n.
+func thirds(x *Node) (r, z, n *Node) {
+	h := x.Shape().Dim(2) / 3
+	return cut(x, 2, 0, h), cut(x, 2, h, 2*h), cut(x, 2, 2*h, 3*h)
+}
+
+// across is aᵀ·b of each network over its rows: [net, row, i], [net, row, j] → [net, i, j].
+func across(a, b *Node) *Node {
+	nets, rows, i, j := a.Shape().Dim(0), a.Shape().Dim(1), a.Shape().Dim(2), b.Shape().Dim(2)
+	if nets == 1 {
+		return Reshape(Einsum("ri,rj->ij", Reshape(a, rows, i), Reshape(b, rows, j)), 1, i, j)
+	}
+	return Einsum("nri,nrj->nij", a, b)
 }
