@@ -82,7 +82,7 @@ func recur(in []*Node, h0, wi, bi, wh, bh *Node) *Node {
 			}
 			return product(di, c[4]), []*Node{
 				dh,
-				Add(s[1], across(k.x, di)), Add(s[2], product(c[6], di)), // c[6]·d sums over rows: XLA has no sums in loops
+				Add(s[1], across(k.x, di)), Add(s[2], product(c[6], di)), // c[6]·d sums over rows: in loops XLA refuses sums
 				Add(s[3], across(k.h, dn)), Add(s[4], product(c[6], dn)),
 			}
 		})

@@ -206,38 +206,48 @@ func TestGRURefuses(t *testing.T) {
 	})
 }
 
-// BenchmarkGRU is forward and backward of a GRU of width 64 over 32 episodes of 60 steps of 5 agents.
+// BenchmarkGRU is a GRU of width 64: forward and backward over 32 episodes of 60 steps of 5 agents, forward alone, and
+// one step of 64 environments of 5 agents, as in acting.
 func BenchmarkGRU(b *testing.B) {
-	const steps, rows, width = 60, 32 * 5, 64
-	d, err := xla.Open("", 2)
-	if err != nil {
-		b.Fatal(err)
-	}
-	p, err := xla.Compile(d, b.Name(), NewStore(rng.New(1)), func(s *model.Scope, in []*Node) []*Node {
-		h0 := Zeros(in[0].Graph(), shapes.Make(dtypes.Float32, 1, rows, width))
-		y := GRU(s, in[0], h0, nil)
-		loss := ReduceAllSum(Mul(y, in[1]))
-		out := []*Node{loss}
-		by := []*Node{in[0]}
-		for _, v := range Params(s, y.Graph()) {
-			by = append(by, v.NodeValue(y.Graph()))
-		}
-		for _, g := range Gradient(loss, by...) {
-			out = append(out, ReduceAllSum(g))
-		}
-		return out
-	}, xla.F32(1, steps, rows, width), xla.F32(1, steps, rows, width))
-	if err != nil {
-		b.Fatal(err)
-	}
-	x, up := noise("x", 1, steps, rows, width), noise("up", 1, steps, rows, width)
-	for b.Loop() {
-		if _, err := p.Call(x.x, up.x); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Microseconds())/1e3/float64(b.N), "ms/update")
-	if !p.Loaded {
-		b.ReportMetric(p.Seconds, "compile-s")
+	for _, c := range []struct {
+		name        string
+		steps, rows int
+		backward    bool
+	}{{"update", 60, 32 * 5, true}, {"forward", 60, 32 * 5, false}, {"act", 1, 64 * 5, false}} {
+		b.Run(c.name, func(b *testing.B) {
+			const width = 64
+			d, err := xla.Open("", 2)
+			if err != nil {
+				b.Fatal(err)
+			}
+			p, err := xla.Compile(d, c.name, NewStore(rng.New(1)), func(s *model.Scope, in []*Node) []*Node {
+				y := GRU(s, in[0], Zeros(in[0].Graph(), shapes.Make(dtypes.Float32, 1, c.rows, width)), nil)
+				loss := ReduceAllSum(Mul(y, in[1]))
+				out, by := []*Node{loss}, []*Node{in[0]}
+				if !c.backward {
+					return out
+				}
+				for _, v := range Params(s, y.Graph()) {
+					by = append(by, v.NodeValue(y.Graph()))
+				}
+				for _, g := range Gradient(loss, by...) {
+					out = append(out, ReduceAllSum(g))
+				}
+				return out
+			}, xla.F32(1, c.steps, c.rows, width), xla.F32(1, c.steps, c.rows, width))
+			if err != nil {
+				b.Fatal(err)
+			}
+			x, up := noise("x", 1, c.steps, c.rows, width), noise("up", 1, c.steps, c.rows, width)
+			for b.Loop() {
+				if _, err := p.Call(x.x, up.x); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/1e3/float64(b.N), "ms/"+c.name)
+			if !p.Loaded {
+				b.ReportMetric(p.Seconds, "compile-s")
+			}
+		})
 	}
 }

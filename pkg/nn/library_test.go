@@ -90,3 +90,40 @@ func TestLibraryIf(t *testing.T) {
 		}
 	})
 }
+
+// TestLibraryWhile: While has no gradient, so GRU brings its own (withGradient); and XLA refuses sums inside of loops
+// where the graph has a sum elsewhere, too, so GRU sums over rows by a product.
+func TestLibraryWhile(t *testing.T) {
+	each(t, func(t *testing.T, d *xla.Device) {
+		loop := func(x *Node, step func(x *Node) *Node) *Node { // while x < 10: x = step(x)
+			g := x.Graph()
+			cond := NewClosure(g, func(g *Graph) []*Node {
+				x := Parameter(g, "x", x.Shape())
+				return []*Node{LessThan(Reshape(x), Const(g, float32(10)))}
+			})
+			body := NewClosure(g, func(g *Graph) []*Node { return []*Node{step(Parameter(g, "x", x.Shape()))} })
+			return While(cond, body, x)[0]
+		}
+		double := func(x *Node) *Node { return Add(x, x) }
+		sum := func(x *Node) *Node { return ReduceAndKeep(Add(x, x), ReduceSum, 0) }
+		start := array{[]int{1}, []float32{3}}
+		for name, c := range map[string]struct {
+			f    func(x *Node) []*Node
+			want string // in the error; "" if there is none
+		}{
+			"a loop":                {func(x *Node) []*Node { return []*Node{loop(x, double)} }, ""},
+			"its gradient":          {func(x *Node) []*Node { return Gradient(Reshape(loop(x, double)), x) }, "gradient"},
+			"sums in it and before": {func(x *Node) []*Node { return []*Node{loop(ReduceAndKeep(x, ReduceSum, 0), sum)} }, map[string]string{"xla": "closure"}[d.Name()]},
+		} {
+			out, err := try(t, d, NewStore(rng.New(1)), func(_ *model.Scope, in []*Node) []*Node { return c.f(in[0]) }, start)
+			switch {
+			case c.want == "" && err != nil:
+				t.Errorf("%s is refused: %v", name, err)
+			case c.want == "":
+				near(t, name, out[0], []float64{12}, 0)
+			case err == nil || !strings.Contains(err.Error(), c.want):
+				t.Errorf("%s is possible now (%v, %v): no need to avoid it", name, out, err)
+			}
+		}
+	})
+}
