@@ -12,8 +12,9 @@ import (
 // before. It may use nothing else of the graph, no scalar constants either: XLA refuses to capture nodes. The
 // library has no gradient through it.
 //
-// On XLA it is a While, which compiles once what runs many times. On the Go backend, which compiles nothing and
-// would copy the whole output at each step, it is written out.
+// On XLA it is a While, which compiles once what runs many times (written out: 45 s instead of 5 for 60 steps of GRU
+// and its gradient, and no faster). On the Go backend, which compiles nothing and cannot write into a part of an
+// array, it is written out.
 func scan(reverse bool, xs, consts, state []*Node, out []int, body func(x, c, s []*Node) (y *Node, next []*Node)) (ys *Node, last []*Node) {
 	steps := xs[0].Shape().Dim(0)
 	if xs[0].Graph().Backend().Name() != "xla" {
@@ -62,8 +63,8 @@ func scan(reverse bool, xs, consts, state []*Node, out []int, body func(x, c, s 
 		copy(s, next)
 		return p
 	})
-	end2 := While(cond, loop, start...)
-	return end2[1], end2[len(end2)-len(state):]
+	final := While(cond, loop, start...)
+	return final[1], final[len(final)-len(state):]
 }
 
 // stepOf is x[i].
