@@ -3,7 +3,9 @@ package run
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -46,6 +48,24 @@ func parseConfig(dir string, data []byte, err error) (*Config, error) {
 		return nil, fmt.Errorf("run: %s has format %d, this program knows up to %d: use a newer version of Muster", dir, c.Format, configFormat)
 	}
 	return c, nil
+}
+
+// Check compares the run in dir, if there is one, with the run that c describes, and names the first difference. It
+// does not see the functions of a method, of which hashes are compared when a run goes on.
+func Check(dir string, c Config) error {
+	old, err := readConfig(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if old.Summary {
+		return fmt.Errorf("run: %s is the summary of a run, which cannot go on; choose another Dir", dir)
+	}
+	if diff := difference(old.Identity, c.Identity); diff != "" {
+		return fmt.Errorf("run: %s holds another run: %s; choose another Dir or remove it", dir, diff)
+	}
+	return nil
 }
 
 // Describe turns a value into what config.json holds: exported fields by name, the type of what an

@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -44,7 +43,7 @@ func Create(path string, c Config) (*Dir, error) {
 		return nil, fmt.Errorf("run: cannot open the run directory: %w", err)
 	}
 	d := &Dir{Path: path, Config: c, root: root}
-	if err := d.take(); err != nil {
+	if d.lock, err = hold(path, root); err != nil {
 		d.Close()
 		return nil, err
 	}
@@ -53,23 +52,6 @@ func Create(path string, c Config) (*Dir, error) {
 		return nil, err
 	}
 	return d, nil
-}
-
-func (d *Dir) take() error {
-	d.lock = flock.New(filepath.Join(d.Path, "lock"))
-	ok, err := d.lock.TryLock()
-	if err != nil {
-		return fmt.Errorf("run: cannot lock %s: %w", d.Path, err)
-	}
-	if !ok {
-		holder, _ := os.ReadFile(filepath.Join(d.Path, "lock"))
-		return fmt.Errorf("run: %s is in use by %s", d.Path, cmp.Or(strings.TrimSpace(string(holder)), "another process"))
-	}
-	host, _ := os.Hostname()
-	if err := d.root.WriteFile("lock", fmt.Appendf(nil, "process %d on %s\n", os.Getpid(), host), 0o644); err != nil {
-		return fmt.Errorf("run: cannot lock %s: %w", d.Path, err)
-	}
-	return nil
 }
 
 func (d *Dir) open() error {

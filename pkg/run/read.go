@@ -8,6 +8,7 @@
 //	episodes/       recorded episodes, one file for each evaluation
 //	replay/         what a buffer holds, written once as it arrives; a checkpoint names the parts it needs
 //	log.txt         compilations, warnings, resumed-at lines
+//	progress.json   where its process stands, for those who watch from others (Live)
 //	lock            who holds it
 //
 // Everything is append-only or renamed into place: a crash at any byte leaves a directory that opens. docs/design.md

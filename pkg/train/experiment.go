@@ -40,6 +40,7 @@ type Experiment struct {
 	dir   *run.Dir
 	loop  *Loop
 	state experimentState
+	told  func(err error) // tells other processes how it ended
 }
 
 // Eval says when and how a run is judged: at step 0, every Every steps, and at the end.
@@ -76,6 +77,12 @@ func (e *Experiment) Run(ctx context.Context) (err error) {
 	}
 	defer e.busy.Store(false)
 	defer e.close()
+	defer func() {
+		if e.told != nil {
+			e.told(err)
+			e.told = nil
+		}
+	}()
 	defer func() {
 		if p := recover(); p != nil {
 			err = e.panicked(p)
@@ -161,22 +168,15 @@ func (e *Experiment) open(ctx context.Context) (finished bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	path := e.Dir
-	if path == "" {
-		path = run.Path(e.Method.String(), spec.Name, e.Seed)
-	}
+	path := e.where(spec)
 	if err := e.checkCells(spec); err != nil {
 		return false, err
 	}
-	settings := map[string]int64{"threads": int64(orElse(e.Threads, runtime.NumCPU())), "log_every": orElse(e.LogEvery, max(1, e.Steps/400))}
-	e.dir, err = run.Create(path, run.Config{
-		Method: e.Method.String(), World: spec.Name, Seed: e.Seed, Goal: e.Steps, Settings: settings,
-		Identity: run.Describe(map[string]any{"World": e.Env, "Method": e.Method, "Eval": e.Eval, "Seed": e.Seed}),
-	})
-	if err != nil {
+	if e.dir, err = run.Create(path, e.config(spec)); err != nil {
 		return false, err
 	}
-	e.board.begin(path, fmt.Sprintf("%s on %s, seed %d", e.Method, spec.Name, e.Seed), e.Steps)
+	e.board.begin(path, run.Title(e.Method.String(), spec.Name, e.Seed), e.Steps)
+	e.told = e.tell()
 	finished = e.hasFinished(path)
 	if err := e.build(ctx, finished); err != nil {
 		return false, err
