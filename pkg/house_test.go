@@ -157,7 +157,7 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s: %v", files.Position(i.Pos()), err)
 			}
 		}
-		if pkg != "nb" {
+		if pkg != "nb" && path != "sweep/task.go" { // a process started for one task must not run the rest of main
 			for _, n := range ends(file) {
 				t.Errorf("%s: only nb may end a program", files.Position(n.Pos()))
 			}

@@ -178,15 +178,15 @@ func KeepProgram(dir string) (path string, err error) {
 }
 
 // Spawn starts a program with this process's arguments for one piece of work (Child), in a session of its own, which
-// neither a terminal nor a notebook's end reaches. What it prints is appended to a file.
-func Spawn(program, log, dir string, task int) (*exec.Cmd, error) {
+// neither a terminal nor a notebook's end reaches, with more variables. What it prints is appended to a file.
+func Spawn(program, log, dir string, task int, more ...string) (*exec.Cmd, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
 	defer out.Close()
 	c := exec.Command(program, os.Args[1:]...)
-	c.Env = append(Environment(), ChildVariables(dir, task)...)
+	c.Env = append(append(Environment(), ChildVariables(dir, task)...), more...)
 	c.Stdout, c.Stderr, c.SysProcAttr = out, out, ownSession
 	if err := c.Start(); err != nil {
 		return nil, fmt.Errorf("run: cannot start the program again: %w", err)

@@ -8,8 +8,8 @@ import (
 	"github.com/muster-marl/muster/pkg/run"
 )
 
-// heartbeat is how often a run tells other processes where it stands.
-const heartbeat = 2 * time.Second
+// How often a run tells other processes where it stands: soon at first, then ever less often.
+const firstBeat, lastBeat = 250 * time.Millisecond, 2 * time.Second
 
 // tell lets other processes see where the run stands, while it is prepared, too. The returned function says how it ended.
 func (e *Experiment) tell() (end func(err error)) {
@@ -17,11 +17,11 @@ func (e *Experiment) tell() (end func(err error)) {
 	dir.Tell(e.Progress(), run.Running, nil)
 	go func() {
 		defer close(done)
-		for {
+		for pause := firstBeat; ; pause = min(2*pause, lastBeat) {
 			select {
 			case <-quit:
 				return
-			case <-time.After(heartbeat):
+			case <-time.After(pause):
 				dir.Tell(e.Progress(), run.Running, nil)
 			}
 		}
