@@ -56,32 +56,49 @@ EOF
 export SLURM_CONF="$top/slurm.conf"
 
 # Each daemon stays in the foreground of its own background job: the number to end it by is known.
-declare -A daemon
-up() { # NAME COMMAND…
-	"${@:2}" >"$top/$1.out" 2>&1 &
-	daemon[$1]=$!
-}
+munged --foreground --force --key-file="$top/munge.key" --socket="$top/munge.socket" --pid-file="$top/munged.pid" \
+	--log-file="$top/munged.log" --seed-file="$top/munge.seed" >"$top/munged.out" 2>&1 &
+munged=$!
+slurmctld='' alive='' # slurmd's number is in a file, for it is started again
 finish() {
-	scancel --full --signal=KILL --user=root >/dev/null 2>&1
-	scancel --user=root >/dev/null 2>&1
-	for name in slurmd slurmctld munged; do
-		[ -z "${daemon[$name]:-}" ] || kill "${daemon[$name]}" 2>/dev/null
-		[ -z "${daemon[$name]:-}" ] || wait "${daemon[$name]}" 2>/dev/null
-	done
-	[ -n "${KEEP:-}" ] && echo "kept: $top" || rm -rf "$top"
+	[ -z "$slurmctld" ] || scancel --user=root 2>/dev/null
+	bash "$top/down" 2>/dev/null
+	for pid in $slurmctld $munged; do kill "$pid" && wait "$pid"; done 2>/dev/null
+	if [ -n "${KEEP:-}" ]; then echo "kept: $top"; else rm -rf "$top"; fi
 }
 trap finish EXIT
-up munged munged --foreground --force --key-file="$top/munge.key" --socket="$top/munge.socket" --pid-file="$top/munged.pid" \
-	--log-file="$top/munged.log" --seed-file="$top/munge.seed"
-for _ in {1..50}; do [ -S "$top/munge.socket" ] && break; sleep 0.1; done
-up slurmctld slurmctld -D
-up slurmd slurmd -D -N "$host"
-for _ in {1..300}; do
-	[ "$(sinfo -h -o %t 2>/dev/null)" = idle ] && break
+# down: the node fails: its daemon, what watches its jobs, and the jobs. crash: and comes back.
+cat >"$top/down" <<EOF
+jobs="\$(scontrol listpids 2>/dev/null | while read -r pid _; do [ "\$pid" = PID ] || echo "\$pid \$(ps -o ppid= -p "\$pid")"; done)"
+kill -KILL \$(cat "$top/slurmd.now") \$jobs
+true
+EOF
+cat >"$top/up" <<EOF
+setsid slurmd -D -N "$host" >>"$top/slurmd.out" 2>&1 </dev/null &
+echo \$! >"$top/slurmd.now"
+EOF
+# The controller would notice after SlurmdTimeout; the test does not wait for that.
+cat >"$top/crash" <<EOF
+bash "$top/down"
+scontrol update nodename="$host" state=down reason=crash
+bash "$top/up"
+scontrol update nodename="$host" state=resume 2>/dev/null # unless slurmd has reported back already
+true
+EOF
+for _ in {1..100}; do
+	[ ! -S "$top/munge.socket" ] || break
 	sleep 0.1
 done
-if [ "$(sinfo -h -o %t 2>/dev/null)" != idle ]; then
+slurmctld -D >"$top/slurmctld.out" 2>&1 &
+slurmctld=$!
+bash "$top/up"
+for _ in {1..300}; do
+	alive="$(sinfo -h -o %t 2>/dev/null)"
+	[ "$alive" != idle ] || break
+	sleep 0.1
+done
+if [ "$alive" != idle ]; then
 	echo "Slurm does not start:" && tail -n 5 "$top"/*.out "$top"/*.log
 	exit 1
 fi
-if [ $# -gt 0 ]; then "$@"; exit; fi
+cd "$root" && MUSTER_TEST_CRASH="$top/crash" go test -count=1 -timeout 10m -run 'TestReal' "$@" ./pkg/sweep

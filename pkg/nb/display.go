@@ -12,11 +12,16 @@ import (
 	"time"
 
 	"github.com/janpfeifer/gonb/gonbui"
+	"github.com/muster-marl/muster/pkg/run"
 )
 
 func init() { gob.Register(map[string]any{}) } // metadata of a display
 
-func isNotebook() bool { return gonbui.IsNotebook }
+// isNotebook is false in a process that a cell has started: the kernel may be gone.
+func isNotebook() bool {
+	dir, _ := run.Child()
+	return gonbui.IsNotebook && dir == ""
+}
 
 // lost is true once the kernel has stopped answering: at shutdown it goes before the cell.
 var lost atomic.Bool

@@ -1,7 +1,8 @@
 // Package nb shows runs and reports in a notebook, and is the only package that knows notebooks.
 //
 // It may end the program: each function prints a failure as one line and exits with status 1, so that no cell
-// drops an error. Outside of a notebook (go run, go test) the same calls print text.
+// drops an error. Outside of a notebook (go run, go test) the same calls print text. In a process that Detach or a sweep
+// has started, only the call it was started for does its work; the others return at once.
 package nb
 
 import (
@@ -17,6 +18,7 @@ import (
 
 	"github.com/janpfeifer/gonb/gonbui/protocol"
 	"github.com/muster-marl/muster/pkg/report"
+	"github.com/muster-marl/muster/pkg/run"
 )
 
 // exit ends the program; tests replace it.
@@ -30,6 +32,9 @@ func fail(err error) {
 
 // Show displays reports: a figure as a picture, a table as HTML, and both as text where there is no notebook.
 func Show(reports ...report.Report) {
+	if dir, _ := run.Child(); dir != "" {
+		return // a process that was started for other work
+	}
 	for _, r := range reports {
 		f, err := newFrame(r)
 		if err != nil {
@@ -56,6 +61,9 @@ func Table(caption string, header []string, rows ...[]any) {
 // Save writes a report in the format that the path ends in (.png, .pdf, .html, .md, .csv, .tex, .txt). It makes
 // the folders of the path, and replaces the file at once: nobody sees half of it.
 func Save(r report.Report, path string) {
+	if dir, _ := run.Child(); dir != "" {
+		return
+	}
 	if err := save(r, path); err != nil {
 		fail(err)
 	}

@@ -52,8 +52,10 @@ var (
 // Watch runs an experiment in this process and shows its progress and its curves (those of earlier calls in the
 // same program, too). It goes on where the run directory stands, so a cell may be run again. The interrupt button
 // lets the experiment save, says where it stopped and returns; later calls in the same program do nothing.
+// Of a sweep, or of the runs of other processes that run.Tail follows, it shows all runs: a line for each that is running,
+// and a figure for each world with a band over seeds. In a process that was started for other work it does nothing.
 func Watch(x Watchable, options ...Option) {
-	if interrupted {
+	if asChild(x) || interrupted {
 		return
 	}
 	survivePipes()
@@ -75,8 +77,9 @@ func Watch(x Watchable, options ...Option) {
 		w.last(early, err, limit)
 	case <-time.After(limit): // the kernel is gone, and a frame waits for it
 	}
-	if early {
-		p := x.Progress()
+	if p := x.Progress(); early && goesOn(x) {
+		fmt.Printf("no longer watched at %s of %s steps; it goes on\n", report.Thousands(p.Steps), report.Thousands(p.Goal))
+	} else if early {
 		fmt.Printf("stopped at %s of %s steps; run the cell again to continue\n", report.Thousands(p.Steps), report.Thousands(p.Goal))
 	} else if err != nil {
 		fail(err)
@@ -131,6 +134,7 @@ type watcher struct {
 	started bool     // its first line of text is out
 	printed time.Time
 	width   int // of the last line on a terminal
+	lines   int // of the last block on a terminal
 }
 
 func newWatcher(x Watchable, options []Option) *watcher {
@@ -170,7 +174,13 @@ func (w *watcher) loop(quit <-chan struct{}) {
 func (w *watcher) drawBar() {
 	p := w.x.Progress()
 	if isNotebook() {
-		display(w.bar, bar(p, running), 10*time.Second)
+		display(w.bar, barOf(p, each(w.x), running), 10*time.Second)
+		return
+	}
+	if list := each(w.x); list != nil && w.tty {
+		lines := block(p, list)
+		fmt.Print(redraw(lines, w.lines))
+		w.lines = max(w.lines, len(lines))
 		return
 	}
 	w.line(p)
@@ -208,16 +218,25 @@ func (w *watcher) drawCurve(limit time.Duration) {
 	if now == w.shown {
 		return
 	}
-	c, ok := w.chart(p)
-	if !ok {
-		return
+	for k, c := range w.charts(p) {
+		f, err := newFrame(c)
+		if err != nil {
+			return // a line may be missing while its process writes; the last frame says what is wrong for good
+		}
+		w.shown = now
+		display(curveID(k), f, limit)
 	}
-	f, err := newFrame(c)
-	if err != nil {
-		return // a line may be missing while its process writes; the last frame says what is wrong for good
+}
+
+// charts are the figures to show, none as long as no metric has a point.
+func (w *watcher) charts(p run.Progress) []report.Chart {
+	if list := each(w.x); list != nil {
+		return charts(list, w.metrics, w.window)
 	}
-	w.shown = now
-	display("train/curve", f, limit)
+	if c, ok := w.chart(p); ok {
+		return []report.Chart{c}
+	}
+	return nil
 }
 
 // chart reads the runs of this cell; ok is false as long as no metric has a point.
@@ -273,18 +292,26 @@ func (w *watcher) last(early bool, err error, limit time.Duration) {
 		s = stopped
 	case err != nil:
 		s = failed
+	case !p.Finished: // a run of another process that was stopped there
+		s = stopped
 	}
 	if w.tty && w.width > 0 && !isNotebook() {
 		fmt.Println()
 	}
-	display(w.bar, bar(p, s), limit)
-	if c, ok := w.chart(p); ok {
+	list := each(w.x)
+	display(w.bar, barOf(p, list, s), limit)
+	for k, c := range w.charts(p) {
 		if f, e := newFrame(c); e == nil {
-			display("train/curve", f, limit)
+			display(curveID(k), f, limit)
 		}
 	}
-	if p.Dir != "" {
+	for _, l := range list {
+		watched = append(watched, l.Dir)
+	}
+	if list == nil && p.Dir != "" {
 		watched = append(watched, p.Dir)
+	} else if len(list) > 0 {
+		p = list[0].Progress
 	}
 	w.complain(p)
 }

@@ -116,7 +116,7 @@ func Together(title string, list []Live) Progress {
 				last = l
 			}
 		}
-		all.Finished = all.Finished && l.State == Finished
+		all.Finished = all.Finished && (l.State == Finished || l.State == Hopeless)
 		counts[l.State]++
 	}
 	for k := range all.Shares {

@@ -299,10 +299,12 @@ func TestLocalFails(t *testing.T) {
 
 func TestTwoOnOneFolder(t *testing.T) {
 	s := begin(t, "pair", 5*time.Millisecond)
+	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error)
-	go func() { done <- s.Run(context.Background()) }()
+	go func() { done <- s.Run(ctx) }()
 	until(t, "running", func() bool { return s.Each()[0].State == run.Running })
 	wantLine(t, made("pair").Run(context.Background()), "sweep: pair runs already: run: ", fmt.Sprintf("is in use by process %d on ", os.Getpid()))
+	stop()
 	must(t, <-done)
 }
 
