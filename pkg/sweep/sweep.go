@@ -233,11 +233,11 @@ func (s *Sweep) amend(l *run.Live, e ending, q queued) {
 	case e.State == run.Hopeless && s.Stop != nil:
 		l.State, l.Note = run.Hopeless, e.Error
 		return
-	case q.state != "" && !active:
-		l.State, l.Note, l.Error = run.Waiting, q.text(), ""
-	case active && l.State != run.Running:
+	case l.State == run.Running: // what it says itself is newer than what the queue was last asked
+	case active:
 		l.State, l.Note, l.Error = run.Running, "starting", ""
-	case l.State == run.Running:
+	case q.state != "":
+		l.State, l.Note, l.Error = run.Waiting, q.text(), ""
 	case e.State == run.HasFailed:
 		l.State, l.Error = run.HasFailed, e.Error
 	case e.State == run.Stopped && l.State == run.Lost: // cancelled, and killed before it could say so
