@@ -94,7 +94,7 @@ func Detach(x Placed) {
 	}
 }
 
-// detach starts the process and waits until it holds its folder, or has ended.
+// detach starts the process and waits until it holds its folder, and a little longer, or until it has ended.
 func detach(dir string) (done bool, err error) {
 	output, tmp := filepath.Join(dir, "output.txt"), filepath.Join(dir, "tmp")
 	if err := os.MkdirAll(tmp, 0o755); err != nil {
@@ -113,6 +113,7 @@ func detach(dir string) (done bool, err error) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
+	held := false
 	for limit := time.Now().Add(time.Minute); time.Now().Before(limit); {
 		select {
 		case err := <-ended:
@@ -123,11 +124,11 @@ func detach(dir string) (done bool, err error) {
 			return true, fmt.Errorf("nb: %s did not start: %s", below(dir), cmp.Or(strings.Join(lines, ""), err.Error()))
 		case <-time.After(50 * time.Millisecond):
 		}
-		if holds(dir, c) {
-			return false, nil
+		if !held && holds(dir, c) { // most mistakes show at once
+			held, limit = true, time.Now().Add(500*time.Millisecond)
 		}
 	}
-	return false, nil // still preparing
+	return false, nil
 }
 
 // holds reports whether a process has written that it holds a folder. The lock itself is left alone: asking for it would

@@ -21,6 +21,9 @@ type own struct {
 func (o *own) Where() (string, error) { return run.Path("dqn", "toy/own", o.seed), o.wrong }
 
 func (o *own) Run(ctx context.Context) error {
+	if o.err != nil {
+		return o.err
+	}
 	dir, _ := o.Where()
 	d, err := run.Create(dir, run.Config{Method: "dqn", World: "toy/own", Seed: o.seed, Goal: o.goal})
 	if err != nil {
@@ -29,9 +32,6 @@ func (o *own) Run(ctx context.Context) error {
 	defer d.Close()
 	p := run.Progress{Dir: dir, Title: run.Title("dqn", "toy/own", o.seed), Goal: o.goal, Steps: 7, StepsPerSecond: 12, Left: time.Minute, Note: "compiled"}
 	d.Tell(p, run.Running, nil)
-	if o.err != nil {
-		return o.err
-	}
 	<-ctx.Done()
 	d.Tell(p, run.Stopped, nil)
 	return nil

@@ -62,10 +62,21 @@ func Check(dir string, c Config) error {
 	if old.Summary {
 		return fmt.Errorf("run: %s is the summary of a run, which cannot go on; choose another Dir", dir)
 	}
-	if diff := difference(old.Identity, c.Identity); diff != "" {
+	if diff := difference(old.Identity, c.Identity); diff != "" && !bare(dir) {
 		return fmt.Errorf("run: %s holds another run: %s; choose another Dir or remove it", dir, diff)
 	}
 	return nil
+}
+
+// bare reports whether a run has left nothing yet, as Dir.empty does for one that is open.
+func bare(dir string) bool {
+	for _, name := range []string{"metrics.jsonl", "eval.jsonl"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Size() > 0 {
+			return false
+		}
+	}
+	list, err := filepath.Glob(filepath.Join(dir, "checkpoint", "*[0-9]"))
+	return err == nil && len(list) == 0
 }
 
 // Describe turns a value into what config.json holds: exported fields by name, the type of what an

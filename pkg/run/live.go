@@ -126,6 +126,16 @@ func lives(pid int) bool {
 	return !zombie(pid)
 }
 
+// Note appends a line with the time to the log of a run, from outside. Like Dir.Logf it stops nothing.
+func Note(dir, text string) {
+	f, err := os.OpenFile(filepath.Join(dir, "log.txt"), os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	fmt.Fprintf(f, "%s %s\n", time.Now().UTC().Format("2006-01-02T15:04:05Z"), text)
+}
+
 // Below lists the run directories below a folder, in order.
 func Below(folder string) ([]string, error) {
 	var dirs []string

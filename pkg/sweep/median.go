@@ -3,8 +3,6 @@ package sweep
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -121,14 +119,4 @@ func (m *Median) judge(mine []run.Point, others [][]run.Point) string {
 	}
 	return fmt.Sprintf("median rule: its best %s up to step %d is %.4g, the median of the means of %d other runs is %.4g",
 		strings.ReplaceAll(m.Metric, "_", " "), at, sign*best, len(means), sign*median)
-}
-
-// logged notes in a run's log what has ended it.
-func logged(dir, text string) {
-	f, err := os.OpenFile(filepath.Join(dir, "log.txt"), os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o644)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	fmt.Fprintf(f, "%s %s\n", time.Now().UTC().Format("2006-01-02T15:04:05Z"), text)
 }

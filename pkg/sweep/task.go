@@ -71,7 +71,7 @@ func (s *Sweep) task(i int) int {
 		e.State = run.Finished
 	case reason(why.Load()) == hopeless:
 		e.State, e.Error = run.Hopeless, *rule.Load()
-		logged(p.tasks[i], e.Error)
+		run.Note(p.tasks[i], e.Error)
 	case reason(why.Load()) == timeLimit:
 		if err := requeue(); err != nil {
 			e.State, e.Error = run.HasFailed, err.Error()
