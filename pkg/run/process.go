@@ -24,6 +24,10 @@ var ErrInUse = errors.New("is in use")
 func hold(path string, root *os.Root) (*flock.Flock, error) {
 	lock := flock.New(filepath.Join(path, "lock"))
 	ok, err := lock.TryLock()
+	for try := 0; err == nil && !ok && try < 3; try++ { // perhaps somebody only asks (Held)
+		time.Sleep(10 * time.Millisecond)
+		ok, err = lock.TryLock()
+	}
 	if err != nil {
 		return lock, fmt.Errorf("run: cannot lock %s: %w", path, err)
 	}
@@ -56,8 +60,8 @@ func Hold(path string) (release func(), err error) {
 	return func() { lock.Close() }, nil
 }
 
-// Held reports whether some process holds a run directory or a folder of Hold. It takes the lock for a moment: for a
-// question now and then, not for one asked every second.
+// Held reports whether some process holds a run directory or a folder of Hold. It takes the lock for a moment, which those
+// who want to hold it wait for.
 func Held(path string) bool {
 	lock := flock.New(filepath.Join(path, "lock"))
 	defer lock.Close()

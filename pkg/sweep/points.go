@@ -11,15 +11,18 @@ import (
 // struct{ LR float64; World env.World; Seed uint64 }.
 type Axis[P any] []func(p *P)
 
-// Over makes an axis of values that set puts into a point:
+// Over makes an axis of values that set puts into a point. The values come in a second pair of brackets, so that worlds of
+// several types make one axis:
 //
-//	sweep.Over(func(p *point, lr float64) { p.LR = lr }, 1e-3, 3e-4)
-func Over[P, V any](set func(p *P, value V), values ...V) Axis[P] {
-	var axis Axis[P]
-	for _, v := range values {
-		axis = append(axis, func(p *P) { set(p, v) })
+//	sweep.Over(func(p *point, lr float64) { p.LR = lr })(1e-3, 3e-4)
+//	sweep.Over(func(p *point, w env.World) { p.World = w })(takeout.Mini(), matrix.Climb{})
+func Over[P, V any](set func(p *P, value V)) func(values ...V) Axis[P] {
+	return func(values ...V) (axis Axis[P]) {
+		for _, v := range values {
+			axis = append(axis, func(p *P) { set(p, v) })
+		}
+		return axis
 	}
-	return axis
 }
 
 // Grid returns all combinations of the axes' values, put into copies of start; the last axis changes fastest. An axis

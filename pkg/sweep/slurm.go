@@ -74,6 +74,9 @@ func (s *Sweep) Script() (string, error) {
 			left = append(left, i)
 		}
 	}
+	if len(left) == 0 {
+		return "", fmt.Errorf("sweep: all %d experiments of %s have finished: nothing would be submitted", len(p.tasks), s.Name)
+	}
 	return o.script(s.Name, p, left), nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/muster-marl/muster/pkg/run"
 	"github.com/muster-marl/muster/pkg/train"
@@ -269,6 +270,40 @@ func (s *Sweep) Progress() run.Progress {
 	all.Dir, all.Backend = p.dir, s.on().String()
 	return all
 }
+
+// Followed is a sweep that another process runs, or a cluster.
+type Followed struct{ s *Sweep }
+
+// Tail follows the sweep without starting anything: nb.Watch(s.Tail()) shows it as if it ran here.
+func (s *Sweep) Tail() Followed { return Followed{s} }
+
+// Run returns when nobody works on the sweep any more, with what has not finished as an error; or with nil when ctx ends.
+func (f Followed) Run(ctx context.Context) error {
+	p, err := f.s.prepare()
+	if err != nil {
+		return err
+	}
+	for begun := time.Now(); ; {
+		there, err := f.s.askQueue(p)
+		if err == nil && len(there) == 0 && !run.Held(p.dir) {
+			return f.s.verdict(p)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause(begun)):
+		}
+	}
+}
+
+// Progress is that of the sweep.
+func (f Followed) Progress() run.Progress { return f.s.Progress() }
+
+// Each is that of the sweep.
+func (f Followed) Each() []run.Live { return f.s.Each() }
+
+// Outlives is true: the sweep goes on when nobody follows it.
+func (Followed) Outlives() bool { return true }
 
 // Outlives is true if the tasks go on when Run's ctx ends.
 func (s *Sweep) Outlives() bool { _, cluster := s.on().(Slurm); return cluster }

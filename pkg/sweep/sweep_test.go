@@ -42,9 +42,9 @@ func points(worlds []env.World, seeds int, methods ...table) []point {
 		list = append(list, seed)
 	}
 	return sweep.Grid(point{},
-		sweep.Over(func(p *point, m table) { p.Method = m }, methods...),
-		sweep.Over(func(p *point, w env.World) { p.World = w }, worlds...),
-		sweep.Over(func(p *point, s uint64) { p.Seed = s }, list...))
+		sweep.Over(func(p *point, m table) { p.Method = m })(methods...),
+		sweep.Over(func(p *point, w env.World) { p.World = w })(worlds...),
+		sweep.Over(func(p *point, s uint64) { p.Seed = s })(list...))
 }
 
 // sweeps are those of the tests, by name: a process that is started for a task makes its own again.
@@ -173,9 +173,9 @@ func TestGrid(t *testing.T) {
 		World env.World
 		Seed  uint64
 	}
-	lr := sweep.Over(func(p *p, lr float64) { p.LR = lr }, 1e-3, 1e-4)
-	world := sweep.Over[p, env.World](func(p *p, w env.World) { p.World = w }, street{3}, street{5})
-	seed := sweep.Over(func(p *p, s uint64) { p.Seed = s }, 0, 1, 2)
+	lr := sweep.Over(func(p *p, lr float64) { p.LR = lr })(1e-3, 1e-4)
+	world := sweep.Over(func(p *p, w env.World) { p.World = w })(street{3}, street{5})
+	seed := sweep.Over(func(p *p, s uint64) { p.Seed = s })(0, 1, 2)
 	got := sweep.Grid(p{}, lr, world, seed)
 	if len(got) != 12 || got[0] != (p{1e-3, street{3}, 0}) || got[1] != (p{1e-3, street{3}, 1}) || got[3] != (p{1e-3, street{5}, 0}) || got[11] != (p{1e-4, street{5}, 2}) {
 		t.Errorf("%d points %v, want 2 × 2 × 3, the seed changing fastest", len(got), got)
@@ -231,6 +231,7 @@ func TestLocal(t *testing.T) {
 			t.Errorf("%s was started %d times", task.Title, task.Attempts)
 		}
 	}
+	must(t, s.Tail().Run(context.Background())) // there is nothing to follow
 	dir, _ := s.Where()
 	if _, err := os.Stat(filepath.Join(dir, "program")); err == nil {
 		t.Error("the copy of the program is left")
@@ -329,7 +330,10 @@ func TestCancel(t *testing.T) {
 	}
 	go c.Wait()
 	until(t, "running again", func() bool { return slices.Contains(states(s), run.Running) })
+	seen := make(chan error)
+	go func() { seen <- made("pair").Tail().Run(context.Background()) }()
 	must(t, s.Cancel())
+	wantLine(t, <-seen, "sweep: 2 of 2 experiments of pair have not finished; first fast on test/street5, seed 0: it was stopped")
 	until(t, "cancelled", func() bool { return !slices.Contains(states(s), run.Running) })
 	must(t, s.Cancel()) // nobody is there any more
 }
