@@ -182,7 +182,11 @@ func charts(list []run.Live, metrics []string, window int) []report.Chart {
 			}
 		}
 		if len(panels) > 0 && len(runs) > 0 {
-			out = append(out, report.Curves(run.Of(runs...), panels...).Smooth(window))
+			c := report.Curves(run.Of(runs...), panels...).Smooth(window)
+			if len(worlds) > 1 {
+				c = c.By(func(r *run.Run) string { return r.Method + ", " + r.World })
+			}
+			out = append(out, c)
 		}
 	}
 	return out
