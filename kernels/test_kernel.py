@@ -21,6 +21,42 @@ os.WriteFile(os.Getenv("MUSTER_MARK_FILE"), []byte("saved"), 0o600)
 STUBBORN = SAVES.replace("<-c\n", "<-c; time.Sleep(time.Hour)\n")
 
 
+# Goes on until it is stopped, as a detached run does; what holds its folder is stopped by nb.Stop from another kernel.
+DETACHED = """import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/muster-marl/muster/pkg/nb"
+	"github.com/muster-marl/muster/pkg/run"
+)
+
+type long struct{}
+
+func (long) Where() (string, error) { return run.Path("long", "test", 0), nil }
+func (long) Progress() run.Progress { return run.Progress{} }
+func (l long) Run(ctx context.Context) error {
+	dir, _ := l.Where()
+	release, err := run.Hold(dir)
+	if err != nil {
+		return err
+	}
+	defer release()
+	_, err = os.MkdirTemp("", "works")
+	fmt.Println(err)
+	os.WriteFile(os.Getenv("MUSTER_MARK_FILE"), []byte("running"), 0o600)
+	<-ctx.Done()
+	return os.WriteFile(os.Getenv("MUSTER_MARK_FILE"), []byte("saved"), 0o600)
+}
+%%
+nb.Detach(long{})
+"""
+STOP = """import "github.com/muster-marl/muster/pkg/nb"
+%%
+nb.Stop("long/test/0")
+"""
+
+
 def alive(mark):
     """Living processes that carry the mark, without this one: number and command line."""
     found = {}
@@ -100,6 +136,29 @@ def test_restart(mark, path):
     gone(mark)
 
 
+def test_detached(mark, path):
+    """A detached run outlives its kernel and its files, and another kernel stops it."""
+    os.environ["MUSTER_RUNS"] = os.path.join(os.path.dirname(path), "runs")
+    try:
+        manager, client = start()
+        out, status = stdout(client, DETACHED)
+        assert status == "ok" and out.startswith("long/test/0 runs on its own now"), (out, status)
+        client.stop_channels()
+        manager.shutdown_kernel()
+        wait(lambda: len(alive(mark)) == 1, GRACE, "end of all but the detached run")
+        time.sleep(2)
+        assert len(alive(mark)) == 1 and content(path) == "running", (alive(mark), content(path))
+        manager, client = start()
+        out, status = stdout(client, STOP)
+        assert (out, status) == ("long/test/0: stopped\n", "ok") and content(path) == "saved", (out, status, content(path))
+        assert content(os.path.join(os.environ["MUSTER_RUNS"], "long", "test", "0", "output.txt")) == "<nil>\n"
+        client.stop_channels()
+        manager.shutdown_kernel()
+        gone(mark)
+    finally:
+        del os.environ["MUSTER_RUNS"]
+
+
 def killed_server(cell):
     def test(mark, path):
         """A server that is killed says nothing to anybody: the guard notices, and the cell may still save."""
@@ -118,8 +177,10 @@ def main():
         _, client = start()
         client.execute(sys.argv[2])
         time.sleep(600)
-    tests = {"cells, interrupt, shutdown": test_cells, "restart": test_restart,
+    tests = {"cells, interrupt, shutdown": test_cells, "restart": test_restart, "detached": test_detached,
              "killed server": killed_server(SAVES), "killed server, stubborn cell": killed_server(STUBBORN)}
+    if sys.argv[1:]:
+        tests = {name: tests[name] for name in sys.argv[1:]}
     failed = 0
     for name, test in tests.items():
         mark, begin = uuid.uuid4().hex, time.time()
