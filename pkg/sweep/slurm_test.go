@@ -157,7 +157,7 @@ func TestRealSlurm(t *testing.T) {
 	if crash == "" {
 		t.Skip("needs a Slurm, which kernels/test_slurm.sh starts")
 	}
-	s := begin(t, "grid", 5*time.Millisecond)
+	s := begin(t, "grid", 8*time.Millisecond)
 	s.On = sweep.Slurm{Partition: "short", Time: 20 * time.Minute, AtOnce: 6}
 	s.Retries = 1
 	defer func() {
