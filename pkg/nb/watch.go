@@ -180,7 +180,7 @@ func (w *watcher) drawBar() {
 	if list := each(w.x); list != nil && w.tty {
 		lines := block(p, list)
 		fmt.Print(redraw(lines, w.lines))
-		w.lines = max(w.lines, len(lines))
+		w.lines = len(lines)
 		return
 	}
 	w.line(p)

@@ -58,13 +58,13 @@ func (l Local) run(ctx context.Context, s *Sweep, p *plan, tasks []int) error {
 // localTask runs a process for a task and reports whether there is no reason to try it again.
 func (s *Sweep) localTask(ctx context.Context, p *plan, i int) bool {
 	tmp, before := filepath.Join(p.dir, "tmp"), ending{State: run.Running, Attempts: p.ending(i).Attempts}
-	err := cmp.Or(os.MkdirAll(tmp, 0o755), writeJSON(p.taskFile(i, ".json"), before))
+	err := cmp.Or(os.MkdirAll(tmp, 0o755), p.end(i, before))
 	var c *exec.Cmd
 	if err == nil {
 		c, err = run.Spawn(filepath.Join(p.dir, "program"), p.taskFile(i, ".log"), p.dir, i, fmt.Sprintf("%s=%d", parentVar, os.Getpid()), "TMPDIR="+tmp)
 	}
 	if err != nil {
-		writeJSON(p.taskFile(i, ".json"), ending{State: run.HasFailed, Error: err.Error()})
+		p.end(i, ending{State: run.HasFailed, Error: err.Error()})
 		return true
 	}
 	ended := make(chan error, 1)
@@ -86,7 +86,7 @@ func (s *Sweep) localTask(ctx context.Context, p *plan, i int) bool {
 		if e.Attempts == before.Attempts {
 			e.Error = fmt.Sprintf("the program did not come to the sweep %s when it was started again (%s); want the same sweep there, and little before it", s.Name, p.taskFile(i, ".log"))
 		}
-		writeJSON(p.taskFile(i, ".json"), e)
+		p.end(i, e)
 	}
 	return e.State != run.HasFailed
 }

@@ -163,7 +163,7 @@ func ranges(list []int) string {
 // submit gives tasks to Slurm.
 func (o Slurm) submit(ctx context.Context, name string, p *plan, tasks []int) error {
 	for _, i := range tasks { // what the last process said is over
-		writeJSON(p.taskFile(i, ".json"), ending{State: run.Running, Attempts: p.ending(i).Attempts})
+		p.end(i, ending{State: run.Running, Attempts: p.ending(i).Attempts})
 	}
 	if _, err := run.KeepProgram(p.dir); err != nil {
 		return err
@@ -373,7 +373,7 @@ func (p *plan) lost(i int) bool {
 	if state == "CANCELLED" {
 		e.State, e.Error = run.Stopped, ""
 	}
-	writeJSON(p.taskFile(i, ".json"), e)
+	p.end(i, e)
 	return e.State == run.HasFailed
 }
 

@@ -1,6 +1,7 @@
 // Package sweep runs many experiments: as processes of this machine, or as a job array of a Slurm cluster. Every task
 // is the same program started again, which comes to the same sweep and runs one experiment of it there. What is
 // finished is skipped and what was stopped goes on, so that a sweep may be run again at any time, and its runs read.
+// Missing: sharing the GPUs of one machine among local tasks; other batch systems than Slurm.
 //
 //	<runs>/sweeps/<name>/  sweep.json   the run directories of the tasks, and the jobs that were submitted
 //	                       tasks/<i>.*  what task i printed (.log) and how it ended (.json)
@@ -10,6 +11,7 @@
 package sweep
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -379,6 +381,38 @@ func (p *plan) ending(i int) (e ending) {
 		json.Unmarshal(data, &e) // a torn one says nothing
 	}
 	return e
+}
+
+// endingSize is what every tasks/<i>.json is filled up to with spaces.
+const endingSize = 2048
+
+// end writes how a task stands. On a full disk, which may be what has ended it, the bytes that are there are written over.
+func (p *plan) end(i int, e ending) error {
+	file := p.taskFile(i, ".json")
+	if r := []rune(e.Error); len(r) > 400 {
+		e.Error = string(r[:400]) + "…"
+	}
+	data, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	data = append(data, bytes.Repeat([]byte(" "), max(0, endingSize-1-len(data)))...)
+	data = append(data, '\n')
+	err = os.WriteFile(file+".tmp", data, 0o644)
+	if err == nil {
+		err = os.Rename(file+".tmp", file)
+	}
+	if err == nil {
+		return nil
+	}
+	os.Remove(file + ".tmp")
+	if f, e := os.OpenFile(file, os.O_WRONLY, 0); e == nil {
+		_, e = f.WriteAt(data, 0)
+		if f.Close(); e == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("sweep: %w", err)
 }
 
 func writeJSON(file string, v any) error {

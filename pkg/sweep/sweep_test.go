@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -395,4 +396,28 @@ func TestProgramThatEndsBefore(t *testing.T) {
 	s := begin(t, "pair", 0)
 	t.Setenv(nameVar, "absent")
 	wantLine(t, s.Run(context.Background()), "the program did not come to the sweep pair when it was started again")
+}
+
+// A full disk, or a quota, ends the tasks with that reason, although nothing can be written about it. With space again the
+// sweep goes on.
+func TestFullDisk(t *testing.T) {
+	s := begin(t, "pair", 5*time.Millisecond)
+	disk := os.Getenv("MUSTER_RUNS")
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", disk).CombinedOutput(); err != nil {
+		t.Skipf("cannot mount a small file system (needs root): %v: %s", err, out)
+	}
+	t.Cleanup(func() { exec.Command("umount", "-l", disk).Run() })
+	done := make(chan error)
+	go func() { done <- s.Run(context.Background()) }()
+	until(t, "running", func() bool { l := s.Each(); return l[0].Steps > 0 && l[1].Steps > 0 })
+	filler := filepath.Join(disk, "filler")
+	if err := os.WriteFile(filler, make([]byte, 256<<20), 0o644); err == nil {
+		t.Fatal("the disk is not full")
+	}
+	wantLine(t, <-done, "sweep: 2 of 2 experiments of pair have not finished; first fast on test/street5, seed 0: ", "no space left on device")
+	must(t, os.Remove(filler))
+	t.Setenv("TEST_PACE", "0s")
+	again := made("pair")
+	must(t, again.Run(context.Background()))
+	alone(t, again)
 }

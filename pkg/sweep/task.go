@@ -42,12 +42,12 @@ func (s *Sweep) task(i int) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		if dir, e := s.Where(); e == nil {
-			writeJSON((&plan{dir: dir}).taskFile(i, ".json"), ending{State: run.HasFailed, Error: err.Error()})
+			(&plan{dir: dir}).end(i, ending{State: run.HasFailed, Error: err.Error()})
 		}
 		return 1
 	}
 	e := ending{State: run.Running, Attempts: p.ending(i).Attempts + 1}
-	writeJSON(p.taskFile(i, ".json"), e) // a disk that is full will stop the run with a better message
+	p.end(i, e) // a disk that is full will stop the run with a better message
 	x := s.Experiments[i]
 	if x.Threads == 0 {
 		x.Threads = 1
@@ -77,7 +77,7 @@ func (s *Sweep) task(i int) int {
 			e.State, e.Error = run.HasFailed, err.Error()
 		}
 	}
-	writeJSON(p.taskFile(i, ".json"), e)
+	p.end(i, e)
 	fmt.Printf("%s: %s at %d of %d steps\n", x.Progress().Title, e.State, x.Progress().Steps, x.Progress().Goal)
 	if e.State == run.HasFailed {
 		fmt.Fprintln(os.Stderr, e.Error)
