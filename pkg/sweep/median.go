@@ -10,9 +10,9 @@ import (
 	"github.com/muster-marl/muster/pkg/run"
 )
 
-// Median ends a run whose best value so far is worse than the median, over the other runs on its world that have come
-// as far, of their means up to the same step (the median stopping rule of Golovin et al., KDD 2017, section 3.2.2; there
-// only runs that are complete count). Which runs it ends depends on how fast the others are. What it ends is recorded
+// Median ends a run whose best value so far is worse than the median, over other runs on its world, of their means up to
+// the last of its steps that enough of them have reached (the median stopping rule of Golovin et al., KDD 2017, section
+// 3.2.2; there only runs that are complete count, and values up to that step). Which runs it ends depends on how fast the others are. What it ends is recorded
 // in the run's log.txt, in the sweep's folder and in its status; without the rule the run goes on.
 type Median struct {
 	Metric string // such as "return", by its name in the run
@@ -40,23 +40,23 @@ func (m *Median) runs() int {
 	return m.Runs
 }
 
-// watch judges the run of task i at each new point, and calls end once when it is hopeless.
+// watch judges the run of task i now and then, and calls end once when it is hopeless.
 func (m *Median) watch(ctx context.Context, p *plan, i int, end func(why string)) {
-	var seen int64 = -1
+	pause := time.Second
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(time.Second):
+		case <-time.After(pause):
 		}
+		began := time.Now()
 		mine, world := m.curve(p.tasks[i])
-		if len(mine) == 0 || mine[len(mine)-1].Steps == seen {
-			continue
-		}
-		seen = mine[len(mine)-1].Steps
 		var others [][]run.Point
 		for k, dir := range p.tasks {
-			if curve, w := m.curve(dir); k != i && w == world {
+			if k == i {
+				continue
+			}
+			if curve, w := m.curve(dir); w == world {
 				others = append(others, curve)
 			}
 		}
@@ -64,6 +64,7 @@ func (m *Median) watch(ctx context.Context, p *plan, i int, end func(why string)
 			end(why)
 			return
 		}
+		pause = max(time.Second, 50*time.Since(began)) // many runs take long to read
 	}
 }
 
@@ -82,8 +83,8 @@ func (m *Median) curve(dir string) ([]run.Point, string) {
 
 // judge says why a run with such points is hopeless beside the others, or "".
 func (m *Median) judge(mine []run.Point, others [][]run.Point) string {
-	at := mine[len(mine)-1].Steps
-	if at < m.After {
+	at := m.furthest(mine, others)
+	if at < 0 || at < m.After {
 		return ""
 	}
 	sign := 1.0
@@ -96,7 +97,7 @@ func (m *Median) judge(mine []run.Point, others [][]run.Point) string {
 	}
 	var means []float64
 	for _, curve := range others {
-		if len(curve) == 0 || curve[len(curve)-1].Steps < at {
+		if !reaches(curve, at) {
 			continue
 		}
 		sum, n := 0.0, 0.0
@@ -117,6 +118,26 @@ func (m *Median) judge(mine []run.Point, others [][]run.Point) string {
 	if best >= median {
 		return ""
 	}
-	return fmt.Sprintf("median rule: its best %s up to step %d is %.4g, the median of the means of %d other runs is %.4g",
-		strings.ReplaceAll(m.Metric, "_", " "), at, sign*best, len(means), sign*median)
+	return fmt.Sprintf("median rule: its best %s so far is %.4g, the median of the means of %d other runs up to step %d is %.4g",
+		strings.ReplaceAll(m.Metric, "_", " "), sign*best, len(means), at, sign*median)
+}
+
+// furthest is the last step of a run that enough others have reached, too; −1 = none.
+func (m *Median) furthest(mine []run.Point, others [][]run.Point) int64 {
+	for _, p := range slices.Backward(mine) {
+		n := 0
+		for _, curve := range others {
+			if reaches(curve, p.Steps) {
+				n++
+			}
+		}
+		if n >= m.runs() {
+			return p.Steps
+		}
+	}
+	return -1
+}
+
+func reaches(curve []run.Point, step int64) bool {
+	return len(curve) > 0 && curve[len(curve)-1].Steps >= step
 }
