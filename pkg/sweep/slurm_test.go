@@ -253,7 +253,7 @@ func TestRealSlurmRefuses(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	until(t, "running", func() bool { return slices.Contains(states(s), run.Running) })
+	until(t, "running", func() bool { l := s.Each()[0]; return l.State == run.Running && l.Steps > 0 })
 	stop() // of watching only
 	must(t, <-done)
 	if l := s.Each()[0]; l.State != run.Running {
