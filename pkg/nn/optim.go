@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 )
@@ -61,7 +63,24 @@ func DefaultAdam() Adam { return Adam{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8} }
 // Step updates params by grads with learning rate lr (a scalar node). Its moments live under s, named by the
 // path of their variable. step is the number of this update, from 1, as a float32 scalar.
 func (a Adam) Step(s *model.Scope, params []*model.Variable, grads []*Node, lr, step *Node) {
+	a.StepNets(s, params, grads, lr, step, nil)
+}
+
+// StepNets is Step for those networks of a stack alone whose entry of nets (bool [net]) is true; parameters and
+// moments of the others stay as they are. nil means all.
+func (a Adam) StepNets(s *model.Scope, params []*model.Variable, grads []*Node, lr, step, nets *Node) {
 	g := step.Graph()
+	set := func(v *model.Variable, now *Node) {
+		if nets != nil {
+			axes := make([]int, now.Rank()-1)
+			for i := range axes {
+				axes[i] = -1
+			}
+			chosen := BroadcastToShape(ExpandAxes(nets, axes...), shapes.Make(dtypes.Bool, now.Shape().Dimensions...))
+			now = Where(chosen, now, v.NodeValue(g))
+		}
+		v.SetNodeValue(now)
+	}
 	power := func(beta float64) *Node { return Pow(ConstAs(step, beta), step) }
 	scale1, scale2 := OneMinus(power(a.Beta1)), OneMinus(power(a.Beta2))
 	for i, p := range params {
@@ -70,10 +89,10 @@ func (a Adam) Step(s *model.Scope, params []*model.Variable, grads []*Node, lr, 
 		m, v := State(s, "m"+name, dims...), State(s, "v"+name, dims...)
 		m1 := Add(MulScalar(m.NodeValue(g), a.Beta1), MulScalar(grads[i], 1-a.Beta1))
 		v1 := Add(MulScalar(v.NodeValue(g), a.Beta2), MulScalar(Square(grads[i]), 1-a.Beta2))
-		m.SetNodeValue(m1)
-		v.SetNodeValue(v1)
+		set(m, m1)
+		set(v, v1)
 		change := Div(Div(m1, scale1), AddScalar(Sqrt(Div(v1, scale2)), a.Epsilon))
-		p.SetNodeValue(Sub(p.NodeValue(g), Mul(lr, change)))
+		set(p, Sub(p.NodeValue(g), Mul(lr, change)))
 	}
 }
 

@@ -1,0 +1,297 @@
+package ppo
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/gomlx/ml/model"
+	"github.com/muster-marl/muster/pkg/env"
+	"github.com/muster-marl/muster/pkg/nn"
+	"github.com/muster-marl/muster/pkg/policy"
+	"github.com/muster-marl/muster/pkg/replay"
+	"github.com/muster-marl/muster/pkg/train"
+	"github.com/muster-marl/muster/pkg/xla"
+)
+
+const actionType = dtypes.Int32
+
+// learner is the engine: one compiled update per minibatch shape, one evaluation of a rollout, one act per number
+// of environments.
+type learner struct {
+	sys      System
+	spec     env.Spec
+	dev      *xla.Device
+	store    *model.Store
+	update   *xla.Program // one optimiser step on a minibatch
+	evaluate *xla.Program // log-probabilities and values of a whole rollout
+	tail     *xla.Program // values of moments without a stored action, for as many as there are environments
+	actor    *actor
+	norm     *valueNorm
+	rollouts int64 // learned from
+
+	data    *rollout
+	logp    []float32 // [row, agent, part], before the first epoch
+	values  []float32 // [row, agent], likewise, in units of the normalisation
+	part    minibatch
+	metrics train.Metrics
+}
+
+// Build makes a learner and its replay. It compiles all programs but those that act for other numbers of
+// environments.
+func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
+	if err := s.validate(); err != nil {
+		return nil, nil, err
+	}
+	spec, t := setup.Env.Spec(), s.Train
+	if err := s.accepts(spec); err != nil {
+		return nil, nil, err
+	}
+	memory, err := replay.NewRollout(spec, t.Horizon, t.Envs)
+	if err != nil {
+		return nil, nil, err
+	}
+	dev, err := xla.Open(setup.Backend, setup.Threads)
+	if err != nil {
+		return nil, nil, err
+	}
+	dev.Log = setup.Log
+	n, rows := spec.Agents, t.Horizon*t.Envs
+	l := &learner{
+		sys: s, spec: spec, dev: dev, store: nn.NewStore(setup.Key), norm: newValueNorm(n, t.PlainValues),
+		data: newRollout(t.Horizon, t.Envs, n), part: newMinibatch(s, spec), metrics: train.Metrics{},
+	}
+	l.update, err = xla.Compile(dev, "update", l.store, s.updateGraph(spec), s.updateInputs(spec, rows/t.Minibatches)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	l.evaluate, err = xla.Compile(dev, "evaluation", l.store, s.evaluateGraph(spec), inputs(spec, rows, true)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	l.tail, err = xla.Compile(dev, "tail", l.store, s.actGraph(spec, true), actInputs(spec, t.Envs)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	l.actor = &actor{sys: s, spec: spec, train: dev, learned: l.store, programs: map[int]*xla.Program{}}
+	if _, err := l.actor.program(t.Envs); err != nil {
+		return nil, nil, err
+	}
+	return l, memory, nil
+}
+
+// Policy acts with the newest weights.
+func (l *learner) Policy() policy.Policy { return l.actor }
+
+// turns is the number of agents that are updated one after another, or 1.
+func (l *learner) turns() int {
+	if l.sys.Turns == nil {
+		return 1
+	}
+	return l.spec.Agents
+}
+
+// PerUpdate is the number of optimiser steps that Update makes.
+func (l *learner) PerUpdate() int64 {
+	return int64(l.turns() * l.sys.Train.Epochs * l.sys.Train.Minibatches)
+}
+
+// Update learns from one rollout.
+func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
+	t := l.sys.Train
+	if s.Time != t.Horizon || s.Batch != t.Envs {
+		return nil, fmt.Errorf("ppo: %s takes rollouts of %d steps × %d, got %d × %d", l.sys.Name, t.Horizon, t.Envs, s.Time, s.Batch)
+	}
+	if err := l.prepare(s); err != nil {
+		return nil, err
+	}
+	clear(l.metrics)
+	r := s.Key.Split("minibatches").Rand()
+	rows, n := t.Horizon*t.Envs, l.spec.Agents
+	before, turn := l.part.before, make([]float32, n)
+	fill(before, 1)
+	var trace []float64
+	updated := make([]bool, n)
+	order := make([]int32, rows)
+	for k := range l.turns() {
+		l.data.estimate(t.Gamma, t.Lambda, trace)
+		if err := l.weigh(s); err != nil {
+			return nil, err
+		}
+		agent := -1
+		l.part.turn, l.part.clip, l.part.critic = turn, t.Clip, 1
+		fill(turn, 1)
+		if l.sys.Turns != nil {
+			agent = l.sys.Turns(r, l.strength(s), updated)
+			clear(turn)
+			turn[agent], updated[agent] = 1, true
+			if l.part.critic = 0; k == n-1 {
+				l.part.critic = 1 // as many epochs as each actor
+			}
+			if l.sys.Range != nil {
+				l.part.clip *= l.sys.Range(k+1, n)
+			}
+		}
+		for epoch := range t.Epochs {
+			for i := range order {
+				order[i] = int32(i)
+			}
+			if t.Minibatches > 1 {
+				r.Shuffle(rows, func(i, j int) { order[i], order[j] = order[j], order[i] })
+			}
+			for m := range t.Minibatches {
+				size := rows / t.Minibatches
+				l.part.step = l.rollouts*int64(t.Epochs*t.Minibatches) + int64(epoch*t.Minibatches+m+1)
+				if err := l.step(s, order[m*size:(m+1)*size]); err != nil {
+					return nil, err
+				}
+			}
+		}
+		if k < l.turns()-1 {
+			var err error
+			if trace, err = l.follow(s, agent, trace); err != nil {
+				return nil, err
+			}
+		}
+	}
+	l.rollouts++
+	l.actor.stale = true
+	for name := range l.metrics {
+		l.metrics[name] /= float64(l.PerUpdate())
+	}
+	return l.metrics, nil
+}
+
+func fill[T any](x []T, with T) {
+	for i := range x {
+		x[i] = with
+	}
+}
+
+// prepare computes log-probabilities and values of a rollout with the weights that collected it.
+func (l *learner) prepare(s *replay.Sample) error {
+	out, err := l.evaluate.Call(whole(s).args(l.spec)...)
+	if err != nil {
+		return err
+	}
+	l.logp, l.values = slices.Clone(out[0].([]float32)), slices.Clone(out[1].([]float32))
+	d, n := l.data, l.spec.Agents
+	d.reward = s.Reward
+	for k, v := range l.values {
+		mean, deviation := l.norm.of(k % n)
+		d.value[k] = float64(v)*deviation + mean
+	}
+	last := (d.time - 1) * d.envs
+	for i := range d.over {
+		d.over[i] = s.Terminated[i] == 1 || s.Truncated[i] == 1 || i >= last
+	}
+	clear(d.next)
+	return l.bootstrap(s)
+}
+
+// bootstrap values the moments after steps that the clock ended, or the rollout, with actions drawn anew where
+// values depend on them.
+func (l *learner) bootstrap(s *replay.Sample) error {
+	n, envs := l.spec.Agents, l.sys.Train.Envs
+	m, noise := newMoments(l.spec, envs), make([]float32, noiseSize(l.spec, envs))
+	r := s.Key.Split("tail").Rand()
+	for from := 0; from < len(s.Tail.Steps); from += envs {
+		count := min(envs, len(s.Tail.Steps)-from)
+		for i := range m.avail { // rows that are not in use
+			m.avail[i] = true
+		}
+		copyRows(m.obs, s.Tail.Obs, from, count, envs)
+		copyRows(m.state, s.Tail.State, from, count, envs)
+		copyRows(m.avail, s.Tail.Avail, from, count, envs)
+		draw(r, noise)
+		out, err := l.tail.Call(append(m.args(l.spec), noise, []float32{1})...)
+		if err != nil {
+			return err
+		}
+		values := out[1].([]float32)
+		for i := range count {
+			step := int(s.Tail.Steps[from+i])
+			if l.sys.Train.TimeOutEnds && s.Truncated[step] == 1 {
+				continue
+			}
+			for a := range n {
+				mean, deviation := l.norm.of(a)
+				l.data.next[step*n+a] = float64(values[i*n+a])*deviation + mean
+			}
+		}
+	}
+	return nil
+}
+
+// copyRows copies count rows of from, beginning with row first, to the beginning of to, which holds rows of them.
+func copyRows[T any](to, from []T, first, count, rows int) {
+	width := len(to) / rows
+	copy(to, from[first*width:(first+count)*width])
+}
+
+// weigh normalises the advantages.
+func (l *learner) weigh(s *replay.Sample) error {
+	n := l.spec.Agents
+	for k, a := range l.data.advantage {
+		if math.IsNaN(a) || math.IsInf(a, 0) {
+			row := k / n
+			return fmt.Errorf("ppo: %s: the advantage of agent %d in environment %d is %v at rollout %d: a value of %v and a reward of %v; try a smaller learning rate than %g",
+				l.sys.Name, k%n, row%l.data.envs, a, l.rollouts+1, l.data.value[k], l.data.reward[k], l.sys.Train.LR)
+		}
+	}
+	floor := make([]float64, n)
+	for a := range floor {
+		if l.norm.weight > 0 {
+			_, deviation := l.norm.of(a)
+			floor[a] = 0.05 * deviation
+		}
+	}
+	normalise(l.data.advantage, s.Alive, n, l.sys.Train.GlobalNorm, floor, l.part.weighed)
+	return nil
+}
+
+// strength is the mean of |A| of each agent.
+func (l *learner) strength(s *replay.Sample) []float64 {
+	n := l.spec.Agents
+	sum, count := make([]float64, n), make([]float64, n)
+	for k, a := range l.data.advantage {
+		if s.Alive[k] == 1 {
+			sum[k%n], count[k%n] = sum[k%n]+math.Abs(a), count[k%n]+1
+		}
+	}
+	for a := range sum {
+		sum[a] /= max(count[a], 1)
+	}
+	return sum
+}
+
+// follow multiplies the ratio of an agent that has been updated into that of those before it, and returns λ of
+// each step under it.
+func (l *learner) follow(s *replay.Sample, agent int, trace []float64) ([]float64, error) {
+	out, err := l.evaluate.Call(whole(s).args(l.spec)...)
+	if err != nil {
+		return nil, err
+	}
+	now, parts := out[0].([]float32), l.sys.parts(l.spec)
+	for row := range l.part.before {
+		change, from := 0.0, (row*l.spec.Agents+agent)*parts
+		for p := range parts {
+			change += float64(now[from+p]) - float64(l.logp[from+p])
+		}
+		l.part.before[row] *= float32(math.Exp(change))
+	}
+	if l.sys.Trace == nil {
+		return nil, nil
+	}
+	if trace == nil {
+		trace = make([]float64, len(l.part.before))
+	}
+	for row, rho := range l.part.before {
+		trace[row] = l.sys.Train.Lambda * l.sys.Trace(float64(rho))
+	}
+	return trace, nil
+}
+
+// whole is all of a rollout.
+func whole(s *replay.Sample) moments { return moments{s.Obs, s.State, s.Avail, s.Actions} }

@@ -1,0 +1,119 @@
+package nn
+
+import (
+	"math"
+	"testing"
+
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+	"github.com/muster-marl/muster/pkg/rng"
+	"github.com/muster-marl/muster/pkg/xla"
+)
+
+func TestOrthogonal(t *testing.T) {
+	for _, c := range [][2]int{{5, 3}, {3, 5}, {4, 4}, {1, 6}, {6, 1}} {
+		rows, cols := c[0], c[1]
+		w := make([]float32, rows*cols)
+		Orthogonal(2)(rng.New(1), rows, w)
+		at := func(i, j int) float64 { return float64(w[i*cols+j]) }
+		few, long := min(rows, cols), max(rows, cols)
+		for i := range few {
+			for j := range few {
+				sum, want := 0.0, 0.0
+				for k := range long {
+					if rows <= cols {
+						sum += at(i, k) * at(j, k)
+					} else {
+						sum += at(k, i) * at(k, j)
+					}
+				}
+				if i == j {
+					want = 4
+				}
+				if math.Abs(sum-want) > 1e-6 {
+					t.Errorf("%d × %d: product of %d and %d is %v, want %v", rows, cols, i, j, sum, want)
+				}
+			}
+		}
+	}
+}
+
+func TestLayerNormAndGELU(t *testing.T) {
+	each(t, func(t *testing.T, d *xla.Device) {
+		x := array{[]int{1, 1, 4}, []float32{1, 2, 3, 6}} // mean 3, variance 3.5
+		out := call(t, d, NewStore(rng.New(1)), func(s *model.Scope, in []*Node) []*Node {
+			return []*Node{LayerNorm(s.In("norm"), in[0]), GELU(in[0])}
+		}, x)
+		for i, v := range x.x {
+			want := (float64(v) - 3) / math.Sqrt(3.5+1e-5)
+			if got := float64(out[0].([]float32)[i]); math.Abs(got-want) > 1e-5 {
+				t.Errorf("layer norm of %v is %v, want %v", v, got, want)
+			}
+			want = float64(v) * 0.5 * math.Erfc(-float64(v)/math.Sqrt2)
+			if got := float64(out[1].([]float32)[i]); math.Abs(got-want) > 1e-5 {
+				t.Errorf("GELU of %v is %v, want %v", v, got, want)
+			}
+		}
+	})
+}
+
+// Two positions of width 2, one head, keys equal to queries. The second reads both: weights e^(k·q/√2).
+func TestAttend(t *testing.T) {
+	each(t, func(t *testing.T, d *xla.Device) {
+		q := array{[]int{1, 2, 2}, []float32{1, 0, 0, 2}}
+		v := array{[]int{1, 2, 2}, []float32{10, 20, 30, 40}}
+		out := call(t, d, NewStore(rng.New(1)), func(_ *model.Scope, in []*Node) []*Node {
+			last := Slice(in[0], AxisRange(), AxisRange(1, 2))
+			return []*Node{Attend(in[0], in[0], in[1], 1, true), Attend(last, in[0], in[1], 1, false), Attend(in[0], in[0], in[1], 2, true)}
+		}, q, v)
+		w := 1 / (1 + math.Exp(4/math.Sqrt2)) // of the first position for the second query
+		want := []float64{10, 20, 10*w + 30*(1-w), 20*w + 40*(1-w)}
+		for i := range want {
+			if got := float64(out[0].([]float32)[i]); math.Abs(got-want[i]) > 1e-4 {
+				t.Errorf("causal output %d is %v, want %v", i, got, want[i])
+			}
+			if i > 1 && math.Abs(float64(out[1].([]float32)[i-2]-out[0].([]float32)[i])) > 1e-4 {
+				t.Errorf("alone the last query reads %v, want %v", out[1].([]float32)[i-2], out[0].([]float32)[i])
+			}
+		}
+		second := 1 / (1 + math.Exp(4)) // of the second head, of width 1
+		heads := []float64{10, 20, 20, 20*second + 40*(1-second)}
+		for i := range heads {
+			if got := float64(out[2].([]float32)[i]); math.Abs(got-heads[i]) > 1e-4 {
+				t.Errorf("output %d of two heads is %v, want %v", i, got, heads[i])
+			}
+		}
+	})
+}
+
+// A step of chosen networks leaves parameters and moments of the others as they are.
+func TestStepNets(t *testing.T) {
+	each(t, func(t *testing.T, d *xla.Device) {
+		store := NewStore(rng.New(1))
+		one := array{nil, []float32{1}}
+		step := func(nets func(g *Graph) *Node) map[string]xla.Value {
+			call(t, d, store, func(s *model.Scope, in []*Node) []*Node {
+				g := in[0].Graph()
+				w := Variable(s, g, "w", FanIn, 3, 2, 3)
+				p := Params(s, g)
+				DefaultAdam().StepNets(s.In("adam"), p, []*Node{OnesLike(w)}, in[0], in[0], nets(g))
+				return []*Node{ReduceAllSum(w)}
+			}, one)
+			v, err := xla.Values(store, "/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+		first := step(func(*Graph) *Node { return nil })
+		second := step(func(g *Graph) *Node { return Const(g, []bool{false, true}) })
+		for path, v := range first {
+			a, b := v.Flat.([]float32), second[path].Flat.([]float32)
+			for i := range a {
+				if same := a[i] == b[i]; same != (i < 3) {
+					t.Errorf("%s[%d] stays %v, want %v", path, i, same, i < 3)
+				}
+			}
+		}
+	})
+}
