@@ -1,4 +1,4 @@
-// Package replay holds what learners remember: transitions now; episodes and rollouts come with the first
+// Package replay holds what learners remember: transitions and rollouts now; episodes come with the first
 // method that uses them. Samples are time-major, so that a method with memory needs no second engine.
 package replay
 
@@ -17,7 +17,8 @@ type Replay interface {
 	Sample(key rng.Key) *Sample
 }
 
-// Sample is a batch of sequences of Time steps, time-major: what is seen has Time+1 moments, what is done Time.
+// Sample is a batch of sequences of Time steps, time-major. Of transitions, what is seen has Time+1 moments and
+// what is done Time; of a rollout, both have Time, and Tail holds the further moments.
 type Sample struct {
 	Time, Batch int
 	Obs         []float32 // [time+1, batch, agent, obs]
@@ -26,4 +27,19 @@ type Sample struct {
 	Reward      []float32 // [time, batch, agent]
 	Terminated  []float32 // [time, batch], 1 = the task ended with this step: do not bootstrap
 	Truncated   []float32 // [time, batch], 1 = the clock ended with this step
+
+	// Of a rollout alone.
+	State []float32 // [time, batch, state]
+	Alive []float32 // [time, batch, agent], 1 = takes part, 0 = dead or absent
+	Tail  Tail
+	Key   rng.Key // for what the learner draws itself
+}
+
+// Tail holds the moments after those steps of a rollout whose next moment is not in it, but is worth something:
+// the clock ended the episode with them, or they are the last.
+type Tail struct {
+	Steps []int32   // [tail], the number of the step: t·batch + environment, rising
+	Obs   []float32 // [tail, agent, obs]
+	State []float32 // [tail, state]
+	Avail []bool    // [tail, agent, action]
 }
