@@ -168,12 +168,20 @@ func (l *Loop) learn() error {
 		if err != nil {
 			return err
 		}
-		l.state.Updates++
+		l.state.Updates += perUpdate(l.Learner)
 		for name, x := range m {
 			l.state.Tally.add(name, x)
 		}
 	}
 	return nil
+}
+
+// perUpdate is the number of optimiser steps that one Update makes.
+func perUpdate(l Learner) int64 {
+	if s, ok := l.(interface{ PerUpdate() int64 }); ok {
+		return s.PerUpdate()
+	}
+	return 1
 }
 
 // Drain returns the means of all that was counted since the last call: the learner's metrics, and of finished

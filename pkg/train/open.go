@@ -96,10 +96,10 @@ func (e *Experiment) Estimate() (out Estimate, err error) {
 			return Estimate{}, err
 		}
 	}
-	envs, every := int64(l.pace.Envs), int64(l.pace.UpdateEvery)
+	envs, every, per := int64(l.pace.Envs), int64(l.pace.UpdateEvery), perUpdate(l.Learner)
 	left := (max(0, e.Steps-l.Steps()) + envs - 1) / envs * envs // environments step together
 	out.Seen = l.Updates()
-	out.Updates = out.Seen + (l.state.Debt+left)/every
+	out.Updates = out.Seen + (l.state.Debt+left)/every*per
 	out.PerStep = (l.times.Env + l.times.Act) / time.Duration(l.Steps())
 	if out.Seen > 0 {
 		out.PerUpdate = l.times.Update / time.Duration(out.Seen)

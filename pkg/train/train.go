@@ -35,10 +35,11 @@ type Method interface {
 	Build(s Setup) (Learner, replay.Replay, error)
 }
 
-// Learner turns samples into better actions. It saves all of its state.
+// Learner turns samples into better actions. It saves all of its state. Optional: PerUpdate() int64, the number
+// of optimiser steps that one Update makes, where that is not 1.
 type Learner interface {
 	Policy() policy.Policy
-	// Update makes one optimiser step. A loss that is not finite is an error.
+	// Update makes an optimiser step, or several on one sample. A loss that is not finite is an error.
 	Update(s *replay.Sample) (Metrics, error)
 	// Programs returns the version of the library that traces programs, and a hash of each program.
 	Programs() (under string, hashes map[string]string)
