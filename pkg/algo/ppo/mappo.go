@@ -62,7 +62,9 @@ func (m MLP) run(s *model.Scope, x *Node, out int, gain float64) *Node {
 		number := BroadcastToDims(ExpandAxes(OneHot(Iota(x.Graph(), shapes.Make(actionType, n), 0), n, x.DType()), 0), rows, n, n)
 		x = Reshape(Concatenate([]*Node{x, number}, 2), 1, rows*n, d[2]+n)
 	}
-	x = nn.LayerNorm(s.In("norm"), x)
+	if x.Shape().Dim(2) > 1 { // one number alone would always become 0
+		x = nn.LayerNorm(s.In("norm"), x)
+	}
 	for _, layer := range []string{"first", "second"} {
 		x = nn.LayerNorm(s.In("%s_norm", layer), nn.ReLU(nn.Linear(s.In("%s", layer), x, m.Hidden, active)))
 	}
