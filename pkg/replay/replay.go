@@ -29,10 +29,11 @@ type Sample struct {
 	Truncated   []float32 // [time, batch], 1 = the clock ended with this step
 
 	// Of a rollout alone.
-	State []float32 // [time, batch, state]
-	Alive []float32 // [time, batch, agent], 1 = takes part, 0 = dead or absent
-	Tail  Tail
-	Key   rng.Key // for what the learner draws itself
+	State      []float32 // [time, batch, state]
+	Alive      []float32 // [time, batch, agent], 1 = takes part, 0 = dead or absent
+	Continuous []float32 // [time, batch, agent, ActDim], actions as they were chosen, before the world clips them
+	Tail       Tail
+	Key        rng.Key // for what the learner draws itself
 }
 
 // Tail holds the moments after those steps of a rollout whose next moment is not in it, but is worth something:

@@ -23,10 +23,10 @@ type actor struct {
 	noise    []float32
 }
 
-func noiseSize(spec env.Spec, envs int) int { return envs * spec.Agents * spec.Choices() }
+func noiseSize(spec env.Spec, envs int) int { return envs * spec.Agents * width(spec) }
 
 func actInputs(spec env.Spec, envs int) []xla.Input {
-	return append(inputs(spec, envs, false), xla.F32(envs, spec.Agents, spec.Choices()), xla.F32(1))
+	return append(inputs(spec, envs, false), xla.F32(envs, spec.Agents, width(spec)), xla.F32(1))
 }
 
 func (a *actor) program(envs int) (*xla.Program, error) {
@@ -68,7 +68,7 @@ func (a *actor) refresh() error {
 func (a *actor) Memory(int) policy.Memory { return policy.None{} }
 
 // Act draws an action for each agent, or takes the most likely one. With Mode.Epsilon each agent alone draws
-// uniformly at that chance instead.
+// uniformly at that chance instead, where actions are discrete.
 func (a *actor) Act(b *env.Batch, _ policy.Memory, mode policy.Mode, key rng.Key, out env.Actions) error {
 	p, err := a.program(b.N)
 	if err != nil {
@@ -90,7 +90,7 @@ func (a *actor) Act(b *env.Batch, _ policy.Memory, mode policy.Mode, key rng.Key
 	}
 	if mode.Explore {
 		explore[0] = 1
-		draw(r, a.noise)
+		draw(r, a.spec, a.noise)
 	}
 	b.Observe()
 	m := moments{obs: b.Obs, state: b.State, avail: b.Avail}
@@ -98,7 +98,12 @@ func (a *actor) Act(b *env.Batch, _ policy.Memory, mode policy.Mode, key rng.Key
 	if err != nil {
 		return err
 	}
-	copy(out.Discrete, done[0].([]int32))
+	switch chosen := done[0].(type) {
+	case []int32:
+		copy(out.Discrete, chosen)
+	case []float32:
+		copy(out.Continuous, chosen)
+	}
 	if !mode.Explore && mode.Epsilon > 0 {
 		for i := range out.Discrete {
 			if r.Float64() < mode.Epsilon {
@@ -111,6 +116,9 @@ func (a *actor) Act(b *env.Batch, _ policy.Memory, mode policy.Mode, key rng.Key
 
 // choosable refuses a moment in which an agent has no available action.
 func (a *actor) choosable(b *env.Batch, choices int) error {
+	if a.spec.ActDim > 0 {
+		return nil
+	}
 	for i := range b.N * a.spec.Agents {
 		any := false
 		for _, ok := range b.Avail[i*choices : (i+1)*choices] {

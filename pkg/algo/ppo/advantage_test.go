@@ -95,7 +95,7 @@ func TestFloor(t *testing.T) {
 	s := System{Train: Training{Floor: 0.3}}
 	const draws = 40_000
 	noise := make([]float32, draws*4)
-	draw(rng.New(1).Rand(), noise)
+	draw(rng.New(1).Rand(), env.Spec{}, noise)
 	out := onGo(t, func(_ *model.Scope, in []*Node) []*Node {
 		p := Exp(logChoices(in[0], in[1], 0.3))
 		d := []int{draws, 4}
@@ -129,7 +129,7 @@ type clock struct{ t *float32 }
 
 func (clock) New() (env.Env, error) { return clock{new(float32)}, nil }
 func (clock) Spec() env.Spec {
-	return env.Spec{Name: "clock", Agents: 2, Actions: []int{2}, ObsDim: 1, StateDim: 1, MaxSteps: 3}
+	return env.Spec{Name: "clock", Agents: 2, Actions: []int{2}, ObsDim: 2, StateDim: 2, MaxSteps: 3}
 }
 func (c clock) Reset(_ env.Episode, out *env.Step) { *c.t = 0; c.show(out) }
 func (c clock) Step(_ env.Actions, out *env.Step) {
@@ -142,7 +142,8 @@ func (c clock) Step(_ env.Actions, out *env.Step) {
 	}
 }
 func (c clock) show(out *env.Step) {
-	out.Obs[0], out.Obs[1], out.State[0] = *c.t, 2**c.t, *c.t
+	out.Obs[0], out.Obs[1], out.Obs[2], out.Obs[3] = *c.t, 1, 2**c.t, 1
+	out.State[0], out.State[1] = *c.t, 1
 	fill(out.Avail, true)
 }
 

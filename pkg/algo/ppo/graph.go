@@ -12,8 +12,8 @@ import (
 type moments struct {
 	obs     []float32 // [row, agent, obs]
 	state   []float32 // [row, state]
-	avail   []bool    // [row, agent, choice]
-	actions []int32   // [row, agent]; nil where nothing was done yet
+	avail   []bool    // [row, agent, choice]; not where actions are continuous
+	actions any       // []int32 [row, agent], or []float32 [row, agent, ActDim]; nil where nothing was done yet
 }
 
 // args lists the arrays in the order of inputs.
@@ -22,7 +22,9 @@ func (m moments) args(spec env.Spec) []any {
 	if spec.StateDim > 0 {
 		list = append(list, m.state)
 	}
-	list = append(list, m.avail)
+	if spec.ActDim == 0 {
+		list = append(list, m.avail)
+	}
 	if m.actions != nil {
 		list = append(list, m.actions)
 	}
@@ -35,9 +37,13 @@ func inputs(spec env.Spec, rows int, acted bool) []xla.Input {
 	if spec.StateDim > 0 {
 		list = append(list, xla.F32(rows, spec.StateDim))
 	}
-	list = append(list, xla.Bool(rows, spec.Agents, spec.Choices()))
-	if acted {
-		list = append(list, xla.I32(rows, spec.Agents))
+	switch {
+	case spec.ActDim == 0 && acted:
+		list = append(list, xla.Bool(rows, spec.Agents, spec.Choices()), xla.I32(rows, spec.Agents))
+	case spec.ActDim == 0:
+		list = append(list, xla.Bool(rows, spec.Agents, spec.Choices()))
+	case acted:
+		list = append(list, xla.F32(rows, spec.Agents, spec.ActDim))
 	}
 	return list
 }
@@ -49,9 +55,13 @@ func look(spec env.Spec, in []*Node, acted bool) (Inputs, []*Node) {
 	if x.State = Reshape(x.Obs, x.Obs.Shape().Dim(0), -1); spec.StateDim > 0 {
 		x.State, in = in[0], in[1:]
 	}
-	x.Avail, in = in[0], in[1:]
+	if spec.ActDim == 0 {
+		x.Avail, in = in[0], in[1:]
+	}
 	if acted {
-		x.Actions, in = OneHot(in[0], spec.Choices(), x.Obs.DType()), in[1:]
+		if x.Actions, in = in[0], in[1:]; spec.ActDim == 0 {
+			x.Actions = OneHot(x.Actions, spec.Choices(), x.Obs.DType())
+		}
 	}
 	return x, in
 }
@@ -77,13 +87,17 @@ func (s System) evaluateGraph(spec env.Spec) func(*model.Scope, []*Node) []*Node
 	}
 }
 
-// actGraph draws an action for each agent, int32 [row, agent], and with values also gives values [row, agent].
+// actGraph draws an action for each agent, int32 [row, agent] or float32 [row, agent, ActDim], and if valued also
+// gives values [row, agent].
 func (s System) actGraph(spec env.Spec, valued bool) func(*model.Scope, []*Node) []*Node {
 	return func(root *model.Scope, nodes []*Node) []*Node {
 		in, rest := look(spec, nodes, false)
 		noise, explore := rest[0], Reshape(rest[1])
 		actions, values := s.act(root.In("online"), in, noise, explore)
-		out := []*Node{ArgMax(actions, -1, actionType)}
+		out := []*Node{actions}
+		if spec.ActDim == 0 {
+			out[0] = ArgMax(actions, -1, actionType)
+		}
 		if !valued {
 			return out
 		}
@@ -101,7 +115,12 @@ func (s System) act(root *model.Scope, in Inputs, noise, explore *Node) (actions
 		heads, values := s.Actor(scope, in)
 		return s.choose(heads, in.Avail, noise, explore), values
 	}
-	of := func(x *Node, agent int) *Node { return Squeeze(Slice(x, AxisRange(), AxisElem(agent)), 1) }
+	of := func(x *Node, agent int) *Node {
+		if x == nil {
+			return nil
+		}
+		return Squeeze(agentsOf(x, agent, agent+1), 1)
+	}
 	chosen := make([]*Node, in.Spec.Agents)
 	values = s.Decode(scope, in, func(agent int, head *Node) *Node {
 		chosen[agent] = s.choose(head, of(in.Avail, agent), of(noise, agent), explore)
@@ -134,7 +153,12 @@ func (s System) updateInputs(spec env.Spec, rows int) []xla.Input {
 }
 
 // parts is the number of ratios of one action.
-func (s System) parts(env.Spec) int { return 1 }
+func (s System) parts(spec env.Spec) int {
+	if s.Train.Components {
+		return max(spec.ActDim, 1)
+	}
+	return 1
+}
 
 var metricNames = []string{"policy_loss", "value_loss", "entropy", "grad_norm", "clip_fraction", "approx_kl"}
 

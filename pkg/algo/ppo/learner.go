@@ -171,7 +171,7 @@ func fill[T any](x []T, with T) {
 
 // prepare computes log-probabilities and values of a rollout with the weights that collected it.
 func (l *learner) prepare(s *replay.Sample) error {
-	out, err := l.evaluate.Call(whole(s).args(l.spec)...)
+	out, err := l.evaluate.Call(l.whole(s).args(l.spec)...)
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (l *learner) bootstrap(s *replay.Sample) error {
 		copyRows(m.obs, s.Tail.Obs, from, count, envs)
 		copyRows(m.state, s.Tail.State, from, count, envs)
 		copyRows(m.avail, s.Tail.Avail, from, count, envs)
-		draw(r, noise)
+		draw(r, l.spec, noise)
 		out, err := l.tail.Call(append(m.args(l.spec), noise, []float32{1})...)
 		if err != nil {
 			return err
@@ -269,7 +269,7 @@ func (l *learner) strength(s *replay.Sample) []float64 {
 // follow multiplies the ratio of an agent that has been updated into that of those before it, and returns λ of
 // each step under it.
 func (l *learner) follow(s *replay.Sample, agent int, trace []float64) ([]float64, error) {
-	out, err := l.evaluate.Call(whole(s).args(l.spec)...)
+	out, err := l.evaluate.Call(l.whole(s).args(l.spec)...)
 	if err != nil {
 		return nil, err
 	}
@@ -294,4 +294,10 @@ func (l *learner) follow(s *replay.Sample, agent int, trace []float64) ([]float6
 }
 
 // whole is all of a rollout.
-func whole(s *replay.Sample) moments { return moments{s.Obs, s.State, s.Avail, s.Actions} }
+func (l *learner) whole(s *replay.Sample) moments {
+	m := moments{s.Obs, s.State, s.Avail, s.Actions}
+	if l.spec.ActDim > 0 {
+		m.actions = s.Continuous
+	}
+	return m
+}

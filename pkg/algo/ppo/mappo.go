@@ -43,7 +43,11 @@ func states(in Inputs) *Node {
 
 func (m MLP) actor() Actor {
 	return func(s *model.Scope, in Inputs) (heads, values *Node) {
-		return m.run(s, in.Obs, in.Spec.Choices(), 0.01), nil
+		heads, stack := m.run(s, in.Obs, width(in.Spec), 0.01), 1
+		if m.Own {
+			stack = in.Spec.Agents
+		}
+		return finish(s, heads, in.Spec, stack), nil
 	}
 }
 

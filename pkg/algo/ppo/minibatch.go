@@ -10,13 +10,15 @@ import (
 
 // minibatch gathers what one optimiser step is fed.
 type minibatch struct {
-	rows    moments
-	logp    []float32 // [row, agent, part]
-	values  []float32 // [row, agent]
-	weights []float32 // [row, agent], advantages
-	targets []float32 // [row, agent]
-	alive   []float32 // [row, agent]
-	ratios  []float32 // [row]
+	rows       moments // whose actions are one of the next two
+	discrete   []int32
+	continuous []float32
+	logp       []float32 // [row, agent, part]
+	values     []float32 // [row, agent]
+	weights    []float32 // [row, agent], advantages
+	targets    []float32 // [row, agent]
+	alive      []float32 // [row, agent]
+	ratios     []float32 // [row]
 
 	weighed []float32 // [row of the rollout, agent], normalised advantages
 	before  []float32 // [row of the rollout], product of the ratios of agents updated earlier
@@ -43,7 +45,10 @@ func newMinibatch(s System, spec env.Spec) minibatch {
 		alive: make([]float32, rows*n), ratios: make([]float32, rows),
 		weighed: make([]float32, all*n), before: make([]float32, all),
 	}
-	m.rows.actions = make([]int32, rows*n)
+	m.discrete, m.continuous = make([]int32, rows*n*len(spec.Actions)), make([]float32, rows*n*spec.ActDim)
+	if m.rows.actions = m.discrete; spec.ActDim > 0 {
+		m.rows.actions = m.continuous
+	}
 	return m
 }
 
@@ -65,7 +70,8 @@ func (l *learner) step(s *replay.Sample, rows []int32) error {
 	pick(m.rows.obs, s.Obs, rows)
 	pick(m.rows.state, s.State, rows)
 	pick(m.rows.avail, s.Avail, rows)
-	pick(m.rows.actions, s.Actions, rows)
+	pick(m.discrete, s.Actions, rows)
+	pick(m.continuous, s.Continuous, rows)
 	pick(m.logp, l.logp, rows)
 	pick(m.values, l.values, rows)
 	pick(m.weights, m.weighed, rows)

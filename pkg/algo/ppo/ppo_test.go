@@ -73,12 +73,15 @@ func small() Training {
 
 var exploring = policy.Mode{Explore: true}
 
+func tiny() Transformer { return Transformer{Width: 8, Heads: 2, Blocks: 2} }
+
 // methods are all methods at the size of tests.
 func methods() []System {
 	net, own := MLP{Hidden: 8}, MLP{Hidden: 8, Own: true}
 	named := func(name string, s System) System { s.Name = name; return s }
 	return []System{
 		IPPO(net, small()), MAPPO(own, small()), named("mappo-shared", MAPPO(net, small())),
+		STEER(tiny(), Token, small()), MAT(tiny(), small()), MATDec(tiny(), small()),
 	}
 }
 

@@ -157,8 +157,12 @@ func (s System) accepts(spec env.Spec) error {
 	if err := spec.Validate(); err != nil {
 		return err
 	}
-	if len(spec.Actions) != 1 {
-		return fmt.Errorf("ppo: %s has %d action heads, want 1 for %s", spec.Name, len(spec.Actions), s.Name)
+	if len(spec.Actions)+min(spec.ActDim, 1) != 1 {
+		return fmt.Errorf("ppo: %s has %d action heads and continuous actions of size %d, want one head or continuous actions for %s",
+			spec.Name, len(spec.Actions), spec.ActDim, s.Name)
+	}
+	if spec.ActDim > 0 && s.Train.Floor > 0 {
+		return fmt.Errorf("ppo: %s has continuous actions, want Floor 0 for %s: a least probability is of choices", spec.Name, s.Name)
 	}
 	return nil
 }
