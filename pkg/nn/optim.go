@@ -72,11 +72,12 @@ func (a Adam) StepNets(s *model.Scope, params []*model.Variable, grads []*Node, 
 	g := step.Graph()
 	set := func(v *model.Variable, now *Node) {
 		if nets != nil {
-			axes := make([]int, now.Rank()-1)
-			for i := range axes {
-				axes[i] = -1
+			dims := make([]int, now.Rank())
+			for i := range dims {
+				dims[i] = 1
 			}
-			chosen := BroadcastToShape(ExpandAxes(nets, axes...), shapes.Make(dtypes.Bool, now.Shape().Dimensions...))
+			dims[0] = now.Shape().Dim(0)
+			chosen := BroadcastToShape(Reshape(nets, dims...), shapes.Make(dtypes.Bool, now.Shape().Dimensions...))
 			now = Where(chosen, now, v.NodeValue(g))
 		}
 		v.SetNodeValue(now)

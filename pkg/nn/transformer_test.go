@@ -94,7 +94,7 @@ func TestStepNets(t *testing.T) {
 		step := func(nets func(g *Graph) *Node) map[string]xla.Value {
 			call(t, d, store, func(s *model.Scope, in []*Node) []*Node {
 				g := in[0].Graph()
-				w := Variable(s, g, "w", FanIn, 3, 2, 3)
+				w := Variable(s, g, "w", FanIn, 3, 2, 3, 1)
 				p := Params(s, g)
 				DefaultAdam().StepNets(s.In("adam"), p, []*Node{OnesLike(w)}, in[0], in[0], nets(g))
 				return []*Node{ReduceAllSum(w)}
