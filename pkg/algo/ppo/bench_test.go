@@ -1,0 +1,127 @@
+package ppo
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/muster-marl/muster/pkg/env"
+	"github.com/muster-marl/muster/pkg/env/matrix"
+	"github.com/muster-marl/muster/pkg/env/particle"
+	"github.com/muster-marl/muster/pkg/policy"
+	"github.com/muster-marl/muster/pkg/rng"
+	"github.com/muster-marl/muster/pkg/train"
+)
+
+// full are the methods as they are measured: sizes of the reference results, on spread.
+func full() []System {
+	t := Released(Spreading())
+	return []System{
+		IPPO(MLP{Hidden: 64}, t), MAPPO(MLP{Hidden: 64}, t), HAPPO(MLP{Hidden: 64}, t), A2PO(MLP{Hidden: 64}, t),
+		MAT(one(), t), MATDec(one(), t), STEER(one(), StateSlot, t),
+	}
+}
+
+// BenchmarkUpdate is all optimiser steps on one rollout of spread, 25 steps of 128 environments: 10 epochs, of HAPPO
+// and A2PO 10 for each of the three agents.
+func BenchmarkUpdate(b *testing.B) {
+	w := particle.SpreadSTEER()
+	for _, s := range full() {
+		for _, backend := range backends(b)[1:] {
+			b.Run(s.Name+"/"+backend, func(b *testing.B) {
+				l := build(b, s, w, backend)
+				sample := rolled(b, l, w)
+				for b.Loop() {
+					if _, err := l.Update(sample); err != nil {
+						b.Fatal(err)
+					}
+				}
+				ms := float64(b.Elapsed().Microseconds()) / 1e3 / float64(b.N)
+				b.ReportMetric(ms/float64(l.PerUpdate()), "ms/update")
+				b.ReportMetric(ms, "ms/rollout")
+				if !l.update.Loaded {
+					b.ReportMetric(l.update.Seconds, "compile-s")
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkAct is one draw of actions for so many environments of spread.
+func BenchmarkAct(b *testing.B) {
+	for _, s := range full() {
+		for _, envs := range []int{4, 128, 1024} {
+			benchAct(b, fmt.Sprintf("%s/%d", s.Name, envs), s, particle.SpreadSTEER(), envs)
+		}
+	}
+}
+
+// BenchmarkActAgents is one draw of actions of STEER for so many agents in 1,024 environments of spread.
+func BenchmarkActAgents(b *testing.B) {
+	for _, agents := range []int{2, 4, 8, 16} {
+		w := particle.SpreadSTEER()
+		w.Agents = agents
+		benchAct(b, fmt.Sprint(agents), STEER(one(), StateSlot, Released(Spreading())), w, 1024)
+	}
+}
+
+func benchAct(b *testing.B, name string, s System, w env.World, envs int) {
+	b.Run(name, func(b *testing.B) {
+		s.Train.Envs, s.Train.Horizon = envs, 1
+		l := build(b, s, w, backends(b)[len(backends(b))-1])
+		vec, err := env.NewVec(w, envs, func(n int64) rng.Key { return rng.New(2).Split("env", n) })
+		if err != nil {
+			b.Fatal(err)
+		}
+		batch, err := vec.Before()
+		if err != nil {
+			b.Fatal(err)
+		}
+		acts, steps := env.NewActions(l.spec, envs), int64(0)
+		for b.Loop() {
+			if err := l.Policy().Act(batch, policy.None{}, exploring, rng.New(1).Split("act", steps), acts); err != nil {
+				b.Fatal(err)
+			}
+			steps++
+		}
+		b.ReportMetric(float64(envs)*float64(b.N)/b.Elapsed().Seconds(), "steps/s")
+		b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N), "µs/decision")
+	})
+}
+
+// BenchmarkTrain is what training costs after compiling, evaluation left out: 20,000 plays of a game of one step,
+// and 32,000 steps of spread.
+func BenchmarkTrain(b *testing.B) {
+	ours := Ours(OneStep(), 20_000)
+	for _, c := range []struct {
+		name  string
+		sys   System
+		world env.World
+		steps int64
+	}{
+		{"steer/skewed-penalty", STEER(one(), Token, ours), matrix.SkewedPenalty(-100), 20_000},
+		{"mat/skewed-penalty", MAT(one(), ours), matrix.SkewedPenalty(-100), 20_000},
+		{"mappo/skewed-penalty", MAPPO(MLP{64, true}, ours), matrix.SkewedPenalty(-100), 20_000},
+		{"steer/spread", STEER(one(), StateSlot, Released(Spreading())), particle.SpreadSTEER(), 32_000},
+		{"mat/spread", MAT(one(), Released(Spreading())), particle.SpreadSTEER(), 32_000},
+		{"mappo/spread", MAPPO(MLP{Hidden: 64}, Released(Spreading())), particle.SpreadSTEER(), 32_000},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var spent time.Duration
+			for b.Loop() {
+				l, err := train.NewLoop(c.world, c.sys, train.Setup{Key: rng.New(1)}, 1)
+				if err != nil {
+					b.Fatal(err)
+				}
+				for start := time.Now(); l.Steps() < c.steps; spent = time.Since(start) {
+					if err := l.Iterate(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				l.Close()
+			}
+			b.ReportMetric(spent.Seconds(), "train-s")
+			b.ReportMetric(float64(c.steps)/spent.Seconds(), "steps/s")
+		})
+	}
+}
