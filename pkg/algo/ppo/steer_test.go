@@ -129,7 +129,7 @@ func stored(t *testing.T, s System, spec env.Spec, backend string) (*xla.Device,
 	return d, store
 }
 
-func call(t *testing.T, p *xla.Program, err error, args ...any) []any {
+func call(t testing.TB, p *xla.Program, err error, args ...any) []any {
 	t.Helper()
 	if err == nil {
 		var out []any
