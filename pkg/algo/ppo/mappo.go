@@ -1,8 +1,6 @@
 package ppo
 
 import (
-	"math"
-
 	"github.com/gomlx/compute/shapes"
 
 	. "github.com/gomlx/gomlx/core/graph"
@@ -20,25 +18,17 @@ type MLP struct {
 // IPPO lets each agent learn on its own (de Witt et al., 2020): actor and critic see its observation, and its own
 // reward counts.
 func IPPO(net MLP, t Training) System {
-	return System{Name: "ippo", Actor: net.actor(), Critic: net.critic(observations), Own: net.Own, Surrogate: Clipped, Train: t}
+	critic := func(s *model.Scope, in Inputs) *Node { return Squeeze(net.run(s, in.Obs, 1, 1), 2) }
+	return System{Name: "ippo", Actor: net.actor(), Critic: critic, Own: net.Own, Surrogate: Clipped, Train: t}
 }
 
 // MAPPO gives IPPO's actors a central critic, which sees the state and values each agent's own return (Yu et al.,
 // NeurIPS 2022).
 //
-// Deviations: the shared critic is told whose return is meant, since rewards need not be equal; log-probabilities
-// of the stored actions are computed once more before the first epoch.
+// Deviations: a shared critic has an output for each agent, since rewards need not be equal; log-probabilities of
+// the stored actions are computed once more before the first epoch.
 func MAPPO(net MLP, t Training) System {
-	return System{Name: "mappo", Actor: net.actor(), Critic: net.critic(states), Own: net.Own, Surrogate: Clipped, Train: t}
-}
-
-// observations are what the agents see, [row, agent, obs].
-func observations(in Inputs) *Node { return in.Obs }
-
-// states repeats the state for each agent, [row, agent, state].
-func states(in Inputs) *Node {
-	d := in.State.Shape().Dimensions
-	return BroadcastToDims(ExpandAxes(in.State, 1), d[0], in.Spec.Agents, d[1])
+	return System{Name: "mappo", Actor: net.actor(), Critic: net.central, Own: net.Own, Surrogate: Clipped, Train: t}
 }
 
 func (m MLP) actor() Actor {
@@ -51,30 +41,36 @@ func (m MLP) actor() Actor {
 	}
 }
 
-func (m MLP) critic(see func(Inputs) *Node) Critic {
-	return func(s *model.Scope, in Inputs) *Node { return Squeeze(m.run(s, see(in), 1, 1), 2) }
+// central values the state, for each agent by a network or by an output of its own.
+func (m MLP) central(s *model.Scope, in Inputs) *Node {
+	n, d := in.Spec.Agents, in.State.Shape().Dimensions
+	if !m.Own {
+		return Reshape(m.layers(s, ExpandAxes(in.State, 0), n, 1), d[0], n)
+	}
+	x := BroadcastToDims(ExpandAxes(in.State, 0), n, d[0], d[1])
+	return TransposeAllAxes(Squeeze(m.layers(s, x, 1, 1), 2), 1, 0)
 }
 
 // run maps x [row, agent, in] to [row, agent, out], through stacked networks or through one.
 func (m MLP) run(s *model.Scope, x *Node, out int, gain float64) *Node {
 	d := x.Shape().Dimensions
 	rows, n := d[0], d[1]
-	active := nn.Orthogonal(math.Sqrt2)
 	if m.Own {
-		x = TransposeAllAxes(x, 1, 0, 2)
-	} else {
-		number := BroadcastToDims(ExpandAxes(OneHot(Iota(x.Graph(), shapes.Make(actionType, n), 0), n, x.DType()), 0), rows, n, n)
-		x = Reshape(Concatenate([]*Node{x, number}, 2), 1, rows*n, d[2]+n)
+		return TransposeAllAxes(m.layers(s, TransposeAllAxes(x, 1, 0, 2), out, gain), 1, 0, 2)
 	}
+	number := OneHot(Iota(x.Graph(), shapes.Make(actionType, n), 0), n, x.DType())
+	number = BroadcastToDims(ExpandAxes(number, 0), rows, n, n)
+	x = Reshape(Concatenate([]*Node{x, number}, 2), 1, rows*n, d[2]+n)
+	return Reshape(m.layers(s, x, out, gain), rows, n, out)
+}
+
+// layers maps [net, row, in] to [net, row, out].
+func (m MLP) layers(s *model.Scope, x *Node, out int, gain float64) *Node {
 	if x.Shape().Dim(2) > 1 { // one number alone would always become 0
 		x = nn.LayerNorm(s.In("norm"), x)
 	}
 	for _, layer := range []string{"first", "second"} {
 		x = nn.LayerNorm(s.In("%s_norm", layer), nn.ReLU(nn.Linear(s.In("%s", layer), x, m.Hidden, active)))
 	}
-	x = nn.Linear(s.In("head"), x, out, nn.Orthogonal(gain))
-	if m.Own {
-		return TransposeAllAxes(x, 1, 0, 2)
-	}
-	return Reshape(x, rows, n, out)
+	return nn.Linear(s.In("head"), x, out, nn.Orthogonal(gain))
 }
