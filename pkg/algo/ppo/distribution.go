@@ -51,10 +51,24 @@ func finish(s *model.Scope, x *Node, spec env.Spec, nets ...int) *Node {
 	return Concatenate([]*Node{x, BroadcastToShape(Reshape(w, 1, stack, spec.ActDim), x.Shape())}, 2)
 }
 
-// normal splits heads [.., 2·dim] into means and deviations σ = sigmoid(w)/2, at first 0.3655.
+// normal splits heads [.., 2·dim] into means and deviations σ = sigmoid(w)/2, at first 0.3655. It does so by products
+// with selecting matrices, since a slice has no second derivative in the library, which trust regions need.
 func normal(heads *Node) (mean, deviation *Node) {
-	parts := Split(heads, -1, 2)
-	return parts[0], MulScalar(Sigmoid(parts[1]), 0.5)
+	dims := append([]int{}, heads.Shape().Dimensions...)
+	last := len(dims) - 1
+	dim := dims[last] / 2
+	dims[last] = dim
+	half := func(from int) *Node {
+		selected := make([][]float32, 2*dim)
+		for i := range selected {
+			selected[i] = make([]float32, dim)
+			if k := i - from; k >= 0 && k < dim {
+				selected[i][k] = 1
+			}
+		}
+		return Reshape(MatMul(Reshape(heads, -1, 2*dim), Const(heads.Graph(), selected)), dims...)
+	}
+	return half(0), MulScalar(Sigmoid(half(dim)), 0.5)
 }
 
 // judge gives the log-probabilities of what was done [row, agent, part] and the entropies [row, agent], of

@@ -109,7 +109,7 @@ func TestRatios(t *testing.T) {
 		for _, s := range methods() {
 			s.Train.Minibatches, s.Train.Epochs, s.Train.Clip = 1, 1, 1e-12
 			if s.Turns != nil {
-				s.Turns = nil
+				s.Turns, s.Train.Trust = nil, Trust{}
 				s.Range, s.Trace = nil, nil
 			}
 			l := build(t, s, clock{}, xla.Go)

@@ -29,6 +29,8 @@ func TestBadSystems(t *testing.T) {
 		"4 environments × 0 steps":            func(s *System) { s.Train.Horizon = 0 },
 		"rollout of 4 × 5 steps into 3":       func(s *System) { s.Train.Minibatches = 3 },
 		"a policy floor of 1":                 func(s *System) { s.Train.Floor = 1 },
+		"has the trust region {KL:-1":         func(s *System) { *s = HATRPO(MLP{Hidden: 8}, small()); s.Train.Trust.KL = -1 },
+		"trust region for agents that are":    func(s *System) { s.Train.Trust.KL = 1 },
 		"value loss × -1":                     func(s *System) { s.Train.ValueCoef = -1 },
 		"from -1 to 0.01 over 500":            func(s *System) { s.Train.Entropy.From = -1 },
 		"want networks of their own (Own)":    func(s *System) { s.Turns, s.Own = anyTurn, false },

@@ -3,6 +3,7 @@ package ppo
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/gomlx/compute/dtypes"
@@ -27,6 +28,7 @@ type learner struct {
 	update   *xla.Program // one optimiser step on a minibatch
 	evaluate *xla.Program // log-probabilities and values of a whole rollout
 	tail     *xla.Program // values of moments without a stored action, for as many as there are environments
+	region   *region      // nil without a trust region
 	actor    *actor
 	norm     *valueNorm
 	rollouts int64 // learned from
@@ -74,6 +76,11 @@ func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if t.Trust.KL > 0 {
+		if l.region, err = newRegion(dev, l.store, s, spec, rows); err != nil {
+			return nil, nil, err
+		}
+	}
 	l.actor = &actor{sys: s, spec: spec, train: dev, learned: l.store, programs: map[int]*xla.Program{}}
 	if _, err := l.actor.program(t.Envs); err != nil {
 		return nil, nil, err
@@ -94,7 +101,11 @@ func (l *learner) turns() int {
 
 // PerUpdate is the number of optimiser steps that Update makes.
 func (l *learner) PerUpdate() int64 {
-	return int64(l.turns() * l.sys.Train.Epochs * l.sys.Train.Minibatches)
+	passes := l.sys.Train.Epochs * l.sys.Train.Minibatches
+	if l.region != nil {
+		return int64(l.turns() + passes) // of the actors, of the critics
+	}
+	return int64(l.turns() * passes)
 }
 
 // Update learns from one rollout.
@@ -133,19 +144,15 @@ func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 				l.part.clip *= l.sys.Range(k+1, n)
 			}
 		}
-		for epoch := range t.Epochs {
-			for i := range order {
-				order[i] = int32(i)
+		if l.region != nil {
+			if err := l.move(s); err != nil {
+				return nil, err
 			}
-			if t.Minibatches > 1 {
-				r.Shuffle(rows, func(i, j int) { order[i], order[j] = order[j], order[i] })
-			}
-			for m := range t.Minibatches {
-				size := rows / t.Minibatches
-				l.part.step = l.rollouts*int64(t.Epochs*t.Minibatches) + int64(epoch*t.Minibatches+m+1)
-				if err := l.step(s, order[m*size:(m+1)*size]); err != nil {
-					return nil, err
-				}
+			clear(turn) // what follows is for the critics
+		}
+		if l.region == nil || l.part.critic == 1 {
+			if err := l.pass(s, r, order); err != nil {
+				return nil, err
 			}
 		}
 		if k < l.turns()-1 {
@@ -157,10 +164,49 @@ func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 	}
 	l.rollouts++
 	l.actor.stale = true
-	for name := range l.metrics {
-		l.metrics[name] /= float64(l.PerUpdate())
-	}
+	l.average()
 	return l.metrics, nil
+}
+
+// pass goes over the rollout Epochs times.
+func (l *learner) pass(s *replay.Sample, r *rand.Rand, order []int32) error {
+	t, rows := l.sys.Train, len(order)
+	for epoch := range t.Epochs {
+		for i := range order {
+			order[i] = int32(i)
+		}
+		if t.Minibatches > 1 {
+			r.Shuffle(rows, func(i, j int) { order[i], order[j] = order[j], order[i] })
+		}
+		for m := range t.Minibatches {
+			size := rows / t.Minibatches
+			l.part.step = l.rollouts*int64(t.Epochs*t.Minibatches) + int64(epoch*t.Minibatches+m+1)
+			if err := l.step(s, order[m*size:(m+1)*size]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// average turns the sums over optimiser steps in metrics into means.
+func (l *learner) average() {
+	steps, turns := float64(l.PerUpdate()), float64(l.turns())
+	if l.region == nil {
+		for name := range l.metrics {
+			l.metrics[name] /= steps
+		}
+		return
+	}
+	// The actors took no part in those steps, and have numbers of their own.
+	for _, name := range metricNames {
+		l.metrics[name] /= steps - turns
+	}
+	for _, name := range []string{"entropy", "clip_fraction", "approx_kl"} {
+		delete(l.metrics, name)
+	}
+	gain, kl, kept := l.region.sums()
+	l.metrics["policy_loss"], l.metrics["kl"], l.metrics["accepted"] = -gain/turns, kl/turns, kept/turns
 }
 
 func fill[T any](x []T, with T) {

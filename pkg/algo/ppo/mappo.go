@@ -69,8 +69,11 @@ func (m MLP) layers(s *model.Scope, x *Node, out int, gain float64) *Node {
 	if x.Shape().Dim(2) > 1 { // one number alone would always become 0
 		x = nn.LayerNorm(s.In("norm"), x)
 	}
-	for _, layer := range []string{"first", "second"} {
-		x = nn.LayerNorm(s.In("%s_norm", layer), nn.ReLU(nn.Linear(s.In("%s", layer), x, m.Hidden, active)))
+	for _, name := range []string{"first", "second"} {
+		layer, nets, in := s.In("%s", name), x.Shape().Dim(0), x.Shape().Dim(2)
+		// Biases that are not 0 at first: where all that is seen is 0, nothing would come out of the layers.
+		bias := nn.Variable(layer, x.Graph(), "b", nn.FanIn, in, nets, 1, m.Hidden)
+		x = nn.LayerNorm(layer.In("norm"), nn.ReLU(Add(nn.Project(layer, x, m.Hidden, active), bias)))
 	}
 	return nn.Linear(s.In("head"), x, out, nn.Orthogonal(gain))
 }

@@ -80,6 +80,7 @@ type Training struct {
 	Floor         float64 // least probability of all available choices together: π = (1−f)·softmax + f/choices
 	Components    bool    // true = each part of a continuous action has a ratio of its own, false = their product counts
 	TimeOutEnds   bool    // true = the clock's end is not bootstrapped, like the end of a task
+	Trust         Trust   // of actors that are updated one after another; the zero value = none
 	SmallBatch    int     // rows (environments × agents) below which acting uses the pure-Go backend; see xla.SmallBatch
 }
 
@@ -129,6 +130,10 @@ func (s System) validate() error {
 		return fmt.Errorf("ppo: %s has Range or Trace for agents that are updated together, want Turns too", s.Name)
 	case s.Turns != nil && (!s.Own || s.Critic == nil):
 		return fmt.Errorf("ppo: %s updates agents one after another, want networks of their own (Own) and a Critic", s.Name)
+	case t.Trust.KL != 0 && s.Turns == nil:
+		return fmt.Errorf("ppo: %s has a trust region for agents that are updated together, want Turns too", s.Name)
+	case t.Trust.KL != 0 && (!(t.Trust.KL > 0) || t.Trust.Iterations < 1 || t.Trust.Backtracks < 1 || !(t.Trust.Damping >= 0) || !(t.Trust.Shrink > 0 && t.Trust.Shrink < 1)):
+		return fmt.Errorf("ppo: %s has the trust region %+v, want KL, Iterations and Backtracks above 0 and Shrink between 0 and 1", s.Name, t.Trust)
 	case !(t.LR > 0):
 		return fmt.Errorf("ppo: %s has learning rate %v, want more than 0", s.Name, t.LR)
 	case !(t.Gamma >= 0 && t.Gamma <= 1 && t.Lambda >= 0 && t.Lambda <= 1):
