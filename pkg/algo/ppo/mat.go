@@ -11,7 +11,7 @@ import (
 // what has been chosen, in which it differs from STEER.
 //
 // Deviations: each agent learns from its own reward and advantage, as in STEER; log-probabilities of the stored
-// actions are computed once more before the first epoch.
+// actions are computed once more before the first epoch; the biases of the first layers are not 0 at first.
 func MAT(net Transformer, t Training) System {
 	m := mat{net}
 	return System{Name: "mat", Actor: m.parallel, Decode: m.decode, Surrogate: Clipped, Train: t}
@@ -28,7 +28,8 @@ type mat struct{ Transformer }
 
 // encode gives the representations of the observations [row, agent, width] and their values [row, agent].
 func (t mat) encode(s *model.Scope, in Inputs) (rep, values *Node) {
-	x := norm(s.In("norm"), t.embed(s.In("obs"), in.Obs))
+	obs := s.In("obs")
+	x := norm(s.In("norm"), nn.GELU(t.dense(obs.In("dense"), norm(obs.In("norm"), in.Obs))))
 	for b := range t.Blocks {
 		block := s.In("block%d", b)
 		x = norm(block.In("norm1"), Add(x, t.attention(block.In("attention"), x, x, nil, false)))
@@ -76,9 +77,18 @@ func (t mat) token(a *Node, in Inputs) *Node {
 
 func (t mat) embedTokens(s *model.Scope, x *Node, in Inputs) *Node {
 	if in.Spec.ActDim > 0 {
-		return nn.GELU(linear(s, x, t.Width, active))
+		return nn.GELU(t.dense(s, x))
 	}
 	return nn.GELU(flat(x, func(x *Node) *Node { return nn.Project(s, x, t.Width, active) }))
+}
+
+// dense is a layer on what is seen or done. Its biases are not 0 at first: where all of that is 0, every layer norm
+// behind it would see zeros, and multiply the gradient by 300.
+func (t mat) dense(s *model.Scope, x *Node) *Node {
+	return flat(x, func(x *Node) *Node {
+		bias := nn.Variable(s, x.Graph(), "b", nn.FanIn, x.Shape().Dim(2), 1, 1, t.Width)
+		return Add(nn.Project(s, x, t.Width, active), bias)
+	})
 }
 
 func (t mat) parallel(s *model.Scope, in Inputs) (heads, values *Node) {

@@ -8,6 +8,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/muster-marl/muster/pkg/env"
 	"github.com/muster-marl/muster/pkg/env/matrix"
+	"github.com/muster-marl/muster/pkg/env/oligopoly"
 	"github.com/muster-marl/muster/pkg/nn"
 	"github.com/muster-marl/muster/pkg/policy"
 	"github.com/muster-marl/muster/pkg/rng"
@@ -95,5 +96,16 @@ func TestResume(t *testing.T) {
 				traintest.Resume(t, matrix.Climb{}, s, 50)
 			})
 		}
+	}
+}
+
+func TestResumeOfContinuousActions(t *testing.T) {
+	t.Setenv("GOMLX_BACKEND", xla.Go)
+	for _, s := range methods() {
+		if s.Name == "a2po" || s.Name == "ippo" || s.Name == "mat-dec" || s.Name == "step" {
+			continue // the same paths as others
+		}
+		s.Train.Floor, s.Train.Components = 0, s.Decode != nil
+		traintest.Resume(t, oligopoly.Market{Firms: 2}, s, 50)
 	}
 }
