@@ -10,17 +10,18 @@ import (
 	"github.com/muster-marl/muster/pkg/xla"
 )
 
-// actor draws from the distributions while exploring, and takes the most likely actions otherwise. Small batches
-// act on the Go backend, with a copy of the weights.
+// actor draws from the distributions while exploring, and takes the most likely actions otherwise.
 type actor struct {
-	sys      System
-	spec     env.Spec
-	train    *xla.Device
-	learned  *model.Store
-	copied   *model.Store // on the Go backend; nil where the learner's own device acts
-	stale    bool         // true = copied is older than learned
-	programs map[int]*xla.Program
-	noise    []float32
+	spec   env.Spec
+	acting *xla.Acting
+	noise  []float32
+}
+
+func newActor(s System, spec env.Spec, dev *xla.Device, learned *model.Store) *actor {
+	return &actor{spec: spec, acting: &xla.Acting{
+		Device: dev, Learned: learned, Reads: "/online/", Rows: spec.Agents, Below: s.Train.SmallBatch,
+		Graph: s.actGraph(spec, false), Inputs: func(envs int) []xla.Input { return actInputs(spec, envs) },
+	}}
 }
 
 func noiseSize(spec env.Spec, envs int) int { return envs * spec.Agents * width(spec) }
@@ -29,55 +30,15 @@ func actInputs(spec env.Spec, envs int) []xla.Input {
 	return append(inputs(spec, envs, false), xla.F32(envs, spec.Agents, width(spec)), xla.F32(1))
 }
 
-func (a *actor) program(envs int) (*xla.Program, error) {
-	if p, ok := a.programs[envs]; ok {
-		return p, nil
-	}
-	dev, err := a.train.ForRows(envs*a.spec.Agents, a.sys.Train.SmallBatch)
-	if err != nil {
-		return nil, err
-	}
-	store := a.learned
-	if dev != a.train {
-		if a.copied == nil {
-			a.copied, a.stale = model.NewStore(), true
-		}
-		if store = a.copied; a.stale {
-			if err := a.refresh(); err != nil {
-				return nil, err
-			}
-		}
-	}
-	p, err := xla.Compile(dev, fmt.Sprintf("act for %d environments", envs), store, a.sys.actGraph(a.spec, false), actInputs(a.spec, envs)...)
-	if err == nil {
-		a.programs[envs] = p
-	}
-	return p, err
-}
-
-func (a *actor) refresh() error {
-	values, err := xla.Values(a.learned, "/online/")
-	if err != nil {
-		return err
-	}
-	a.stale = false
-	return xla.SetValues(a.copied, values)
-}
-
 // Memory is empty: the networks have no state.
 func (a *actor) Memory(int) policy.Memory { return policy.None{} }
 
 // Act draws an action for each agent, or takes the most likely one. With Mode.Epsilon each agent alone draws
 // uniformly at that chance instead, where actions are discrete.
 func (a *actor) Act(b *env.Batch, _ policy.Memory, mode policy.Mode, key rng.Key, out env.Actions) error {
-	p, err := a.program(b.N)
+	p, err := a.acting.Program(b.N)
 	if err != nil {
 		return err
-	}
-	if a.copied != nil && a.stale {
-		if err := a.refresh(); err != nil {
-			return err
-		}
 	}
 	choices := a.spec.Choices()
 	if err := a.choosable(b, choices); err != nil {

@@ -84,7 +84,7 @@ func Distill(teacher train.Learner, w env.World, d Distillation, key rng.Key) (p
 			}
 		}
 	}
-	return &actor{sys: students, spec: l.spec, train: l.dev, learned: store, programs: map[int]*xla.Program{}}, nil
+	return newActor(students, l.spec, l.dev, store), nil
 }
 
 // teach plays episodes and notes what was seen and how probable every choice was.

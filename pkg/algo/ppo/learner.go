@@ -29,6 +29,7 @@ type learner struct {
 	evaluate *xla.Program // log-probabilities and values of a whole rollout
 	tail     *xla.Program // values of moments without a stored action, for as many as there are environments
 	region   *region      // nil without a trust region
+	act      *xla.Program // for Train.Envs environments
 	actor    *actor
 	norm     *valueNorm
 	rollouts int64 // learned from
@@ -81,8 +82,8 @@ func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 			return nil, nil, err
 		}
 	}
-	l.actor = &actor{sys: s, spec: spec, train: dev, learned: l.store, programs: map[int]*xla.Program{}}
-	if _, err := l.actor.program(t.Envs); err != nil {
+	l.actor = newActor(s, spec, dev, l.store)
+	if l.act, err = l.actor.acting.Program(t.Envs); err != nil {
 		return nil, nil, err
 	}
 	return l, memory, nil
@@ -163,7 +164,7 @@ func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 		}
 	}
 	l.rollouts++
-	l.actor.stale = true
+	l.actor.acting.Changed()
 	l.average()
 	return l.metrics, nil
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"runtime/debug"
 
 	"github.com/muster-marl/muster/pkg/run"
 	"github.com/muster-marl/muster/pkg/xla"
@@ -12,16 +11,7 @@ import (
 
 // Programs returns the hashes of the update and act programs. They are the same on every backend.
 func (l *learner) Programs() (under string, hashes map[string]string) {
-	version := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, d := range info.Deps {
-			if d.Path == "github.com/gomlx/gomlx" {
-				version = d.Version
-			}
-		}
-	}
-	return "gomlx " + version,
-		map[string]string{"update": l.update.Hash(), "act": l.actor.programs[l.sys.Train.Envs].Hash()}
+	return xla.Library(), map[string]string{"update": l.update.Hash(), "act": l.act.Hash()}
 }
 
 // Provenance describes the backend.
@@ -77,6 +67,7 @@ func (l *learner) Load(r io.Reader) error {
 	for a := range agents {
 		l.norm.mean[a], l.norm.square[a] = math.Float64frombits(stats[1+a]), math.Float64frombits(stats[1+agents+a])
 	}
-	l.rollouts, l.actor.stale = n[0], true
+	l.rollouts = n[0]
+	l.actor.acting.Changed()
 	return xla.SetValues(l.store, values)
 }

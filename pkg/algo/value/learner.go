@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"runtime/debug"
 	"strings"
 
 	"github.com/gomlx/compute/dtypes"
@@ -29,6 +28,7 @@ type learner struct {
 	dev     *xla.Device // of the update
 	store   *model.Store
 	update  *xla.Program
+	act     *xla.Program // for Train.Envs environments
 	actor   *actor
 	updates int64
 	ends    []float32  // [batch], 1 = do not bootstrap
@@ -64,8 +64,8 @@ func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 	if err := l.copyTarget(); err != nil {
 		return nil, nil, err
 	}
-	l.actor = &actor{sys: s, spec: spec, train: dev, learned: l.store, programs: map[int]*xla.Program{}}
-	if _, err := l.actor.program(s.Train.Envs); err != nil {
+	l.actor = newActor(s, spec, dev, l.store)
+	if l.act, err = l.actor.acting.Program(s.Train.Envs); err != nil {
 		return nil, nil, err
 	}
 	return l, buffer, nil
@@ -148,7 +148,7 @@ func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 		return nil, err
 	}
 	l.updates++
-	l.actor.stale = true
+	l.actor.acting.Changed()
 	m := out[0].([]float32)
 	for i, name := range []string{"loss", "td_error", "grad_norm", "q_value"} {
 		l.metrics[name] = float64(m[i])
@@ -161,16 +161,7 @@ func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 
 // Programs returns the hashes of the update and act programs. They are the same on every backend.
 func (l *learner) Programs() (under string, hashes map[string]string) {
-	version := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, d := range info.Deps {
-			if d.Path == "github.com/gomlx/gomlx" {
-				version = d.Version
-			}
-		}
-	}
-	return "gomlx " + version,
-		map[string]string{"update": l.update.Hash(), "act": l.actor.programs[l.sys.Train.Envs].Hash()}
+	return xla.Library(), map[string]string{"update": l.update.Hash(), "act": l.act.Hash()}
 }
 
 // Provenance describes the backend.
@@ -204,45 +195,24 @@ func (l *learner) Load(r io.Reader) error {
 	for path, a := range arrays {
 		values[path] = xla.Value{Dims: a.Shape, Flat: a.Data}
 	}
-	l.updates, l.actor.stale = n[0], true
+	l.updates = n[0]
+	l.actor.acting.Changed()
 	return xla.SetValues(l.store, values)
 }
 
-// actor is ε-greedy on the online network. Small batches act on the Go backend, with a copy of the weights.
+// actor is ε-greedy on the online network.
 type actor struct {
-	sys      System
-	spec     env.Spec
-	train    *xla.Device
-	learned  *model.Store
-	copied   *model.Store // on the Go backend; nil where the learner's own device acts
-	stale    bool         // true = copied is older than learned
-	programs map[int]*xla.Program
+	sys    System
+	spec   env.Spec
+	acting *xla.Acting
 }
 
-func (a *actor) program(envs int) (*xla.Program, error) {
-	if p, ok := a.programs[envs]; ok {
-		return p, nil
+func newActor(s System, spec env.Spec, dev *xla.Device, learned *model.Store) *actor {
+	a := &actor{sys: s, spec: spec}
+	a.acting = &xla.Acting{
+		Device: dev, Learned: learned, Reads: "/online/", Rows: spec.Agents, Below: s.Train.SmallBatch, Graph: a.act, Inputs: a.inputs,
 	}
-	dev, err := a.train.ForRows(envs*a.spec.Agents, a.sys.Train.SmallBatch)
-	if err != nil {
-		return nil, err
-	}
-	store := a.learned
-	if dev != a.train {
-		if a.copied == nil {
-			a.copied, a.stale = model.NewStore(), true
-		}
-		if store = a.copied; a.stale {
-			if err := a.refresh(); err != nil {
-				return nil, err
-			}
-		}
-	}
-	p, err := xla.Compile(dev, fmt.Sprintf("act for %d environments", envs), store, a.act, a.inputs(envs)...)
-	if err == nil {
-		a.programs[envs] = p
-	}
-	return p, err
+	return a
 }
 
 // act is the graph of the greedy choice, of observations and available actions.
@@ -253,15 +223,6 @@ func (a *actor) act(root *model.Scope, in []*Node) []*Node {
 
 func (a *actor) inputs(envs int) []xla.Input {
 	return []xla.Input{xla.F32(1, envs, a.spec.Agents, a.spec.ObsDim), xla.Bool(1, envs, a.spec.Agents, a.spec.Choices())}
-}
-
-func (a *actor) refresh() error {
-	values, err := xla.Values(a.learned, "/online/")
-	if err != nil {
-		return err
-	}
-	a.stale = false
-	return xla.SetValues(a.copied, values)
 }
 
 // Memory is empty: the networks have no state.
@@ -286,14 +247,9 @@ func (a *actor) Act(b *env.Batch, _ policy.Memory, mode policy.Mode, key rng.Key
 	if all {
 		return nil
 	}
-	p, err := a.program(b.N)
+	p, err := a.acting.Program(b.N)
 	if err != nil {
 		return err
-	}
-	if a.copied != nil && a.stale {
-		if err := a.refresh(); err != nil {
-			return err
-		}
 	}
 	b.Observe()
 	best, err := p.Call(b.Obs, b.Avail)

@@ -19,7 +19,7 @@ func ExportONNX(w io.Writer, p policy.Policy, envs int) error {
 	if envs < 1 {
 		return fmt.Errorf("value: ONNX for %d environments, want at least 1", envs)
 	}
-	values, err := xla.Values(a.learned, "/online/")
+	values, err := xla.Values(a.acting.Learned, a.acting.Reads)
 	if err != nil {
 		return err
 	}
