@@ -21,7 +21,6 @@ func New(seed uint64) Key { return Key{0, seed}.Split("seed") }
 // Split returns the key of a stream: the head of SHA-256 over key, name and indices. It does not allocate
 // for names up to 64 bytes and up to four indices.
 func (k Key) Split(name string, index ...int64) Key {
-	clearUpper()
 	var buf [128]byte
 	b := binary.LittleEndian.AppendUint64(buf[:0], k[0])
 	b = binary.LittleEndian.AppendUint64(b, k[1])
