@@ -50,6 +50,12 @@ func ClipByGlobalNorm(grads []*Node, most float64) (clipped []*Node, norm *Node)
 	return clipped, norm
 }
 
+// Optimiser changes variables by their gradients: params and grads in the same order, lr the learning rate and step the
+// number of this update, from 1, both float32 scalars. What it remembers from step to step lives under s.
+type Optimiser interface {
+	Step(s *model.Scope, params []*model.Variable, grads []*Node, lr, step *Node)
+}
+
 // Adam holds the constants of Adam (Kingma & Ba, ICLR 2015), algorithm 1:
 //
 //	m ← β₁m + (1−β₁)g,  v ← β₂v + (1−β₂)g²,  θ ← θ − lr · m/(1−β₁ᵗ) / (√(v/(1−β₂ᵗ)) + ε)
@@ -94,6 +100,28 @@ func (a Adam) StepNets(s *model.Scope, params []*model.Variable, grads []*Node, 
 		set(v, v1)
 		change := Div(Div(m1, scale1), AddScalar(Sqrt(Div(v1, scale2)), a.Epsilon))
 		set(p, Sub(p.NodeValue(g), Mul(lr, change)))
+	}
+}
+
+// RMSProp holds the constants of RMSProp (Hinton, lecture 6e of Neural Networks for Machine Learning, 2012) in the
+// form of torch.optim.RMSprop: no bias correction, and ε outside of the root.
+//
+//	v ← αv + (1−α)g²,  θ ← θ − lr · g/(√v + ε)
+//
+// PyMARL and its descendants take α = 0.99 and ε = 1e-5. (The library's own is Adam without the first moment.)
+type RMSProp struct {
+	Alpha, Epsilon float64
+}
+
+// Step updates params by grads with learning rate lr (a scalar node). The mean squares live under s, named by the
+// path of their variable. It does not depend on step.
+func (r RMSProp) Step(s *model.Scope, params []*model.Variable, grads []*Node, lr, _ *Node) {
+	for i, p := range params {
+		v := State(s, "v"+strings.ReplaceAll(p.Path(), "/", ":"), p.Shape().Dimensions...)
+		g := grads[i].Graph()
+		square := Add(MulScalar(v.NodeValue(g), r.Alpha), MulScalar(Square(grads[i]), 1-r.Alpha))
+		v.SetNodeValue(square)
+		p.SetNodeValue(Sub(p.NodeValue(g), Mul(lr, Div(grads[i], AddScalar(Sqrt(square), r.Epsilon)))))
 	}
 }
 

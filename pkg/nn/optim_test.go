@@ -110,6 +110,50 @@ func TestAdam(t *testing.T) {
 	})
 }
 
+// TestRMSProp does three steps by hand: gradients 1, 2, −1 from 0 with learning rate 1, α = 0.99 and ε = 1e-5 give
+//
+//	v = 0.01, 0.0499, 0.059401   θ = −1/0.10001, then −2/0.223393, then +1/0.243733
+//
+// and a gradient of 1e-6 (v = 1e-14) shows that ε stands outside of the root.
+func TestRMSProp(t *testing.T) {
+	var optimiser Optimiser = RMSProp{Alpha: 0.99, Epsilon: 1e-5}
+	small := -1e-6 / (1e-7 + 1e-5)
+	want := [][]float64{{-9.999000, small}, {-18.951829, small}, {-14.848982, small}}
+	grads := [][]float32{{1, 1e-6}, {2, 0}, {-1, 0}}
+	each(t, func(t *testing.T, d *xla.Device) {
+		store := NewStore(rng.New(1))
+		zero := xla.Value{Dims: []int{2}, Flat: []float32{0, 0}}
+		if err := xla.SetValues(store, map[string]xla.Value{"/x/y": zero, "/z": zero}); err != nil {
+			t.Fatal(err)
+		}
+		p, err := xla.Compile(d, "rmsprop", store, func(s *model.Scope, in []*Node) []*Node {
+			a, b := s.In("x").GetVariable("y"), s.GetVariable("z") // with mean squares of their own
+			optimiser.Step(s.In("rms"), []*model.Variable{a, b}, []*Node{in[0], Neg(in[0])}, in[1], in[2])
+			return in[:1]
+		}, xla.F32(2), xla.F32(), xla.F32())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, g := range grads {
+			if _, err := p.Call(g, []float32{1}, []float32{float32(k + 1)}); err != nil {
+				t.Fatal(err)
+			}
+			got := value(t, store, "/x/y")
+			for i, x := range got {
+				if math.Abs(x-want[k][i]) > 2e-6*math.Abs(want[k][i]) {
+					t.Errorf("step %d: θ = %v, want %v", k+1, got, want[k])
+				}
+			}
+			if other := value(t, store, "/z"); other[0] != -got[0] || other[1] != -got[1] {
+				t.Errorf("step %d: opposite gradients give %v and %v", k+1, got, other)
+			}
+		}
+		if v := value(t, store, "/rms/v:x:y")[0]; math.Abs(v-0.059401) > 1e-7 {
+			t.Errorf("v = %v, want 0.059401", v)
+		}
+	})
+}
+
 // TestAdamNames: x/y and x_y have moments of their own. (XLA refuses two such names itself.)
 func TestAdamNames(t *testing.T) {
 	d, err := xla.Open(xla.Go, 1)
