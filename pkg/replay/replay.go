@@ -1,5 +1,5 @@
-// Package replay holds what learners remember: transitions and rollouts now; episodes come with the first
-// method that uses them. Samples are time-major, so that a method with memory needs no second engine.
+// Package replay holds what learners remember: transitions, whole episodes, rollouts. Samples are time-major, so
+// that a method with memory needs no second engine.
 package replay
 
 import (
@@ -17,8 +17,9 @@ type Replay interface {
 	Sample(key rng.Key) *Sample
 }
 
-// Sample is a batch of sequences of Time steps, time-major. Of transitions, what is seen has Time+1 moments and
-// what is done Time; of a rollout, both have Time, and Tail holds the further moments.
+// Sample is a batch of sequences of Time steps, time-major. Of transitions and episodes, what is seen has Time+1
+// moments and what is done Time; of a rollout, both have Time, and Tail holds the further moments. What a replay
+// does not keep is empty.
 type Sample struct {
 	Time, Batch int
 	Obs         []float32 // [time+1, batch, agent, obs]
@@ -28,12 +29,21 @@ type Sample struct {
 	Terminated  []float32 // [time, batch], 1 = the task ended with this step: do not bootstrap
 	Truncated   []float32 // [time, batch], 1 = the clock ended with this step
 
-	// Of a rollout alone.
-	State      []float32 // [time, batch, state]
+	// Of rollouts and episodes.
+	State []float32 // [time+1, batch, state]
+	Key   rng.Key   // for what the learner draws itself
+
+	// Of episodes alone. Present and Role hold for a whole episode.
+	Entities []float32 // [time+1, batch, entity, feature]
+	Hidden   []bool    // [time+1, batch, agent, entity], true = this agent does not see that entity
+	Present  []bool    // [batch, entity], false = an empty slot
+	Role     []uint8   // [batch, entity], 0 = none
+	Filled   []float32 // [time, batch], 1 = a step that was played, 0 = behind the end
+
+	// Of rollouts alone.
 	Alive      []float32 // [time, batch, agent], 1 = takes part, 0 = dead or absent
 	Continuous []float32 // [time, batch, agent, ActDim], actions as they were chosen, before the world clips them
 	Tail       Tail
-	Key        rng.Key // for what the learner draws itself
 }
 
 // Tail holds the moments after those steps of a rollout whose next moment is not in it, but is worth something:

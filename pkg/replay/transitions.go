@@ -1,11 +1,9 @@
 package replay
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 
 	"github.com/muster-marl/muster/pkg/env"
 	"github.com/muster-marl/muster/pkg/rng"
@@ -44,13 +42,8 @@ func NewTransitions(e env.Env, capacity, warmup, batch int) (*Transitions, error
 	case warmup < 0 || warmup > capacity:
 		return nil, fmt.Errorf("replay: a warm-up of %d steps, want 0 to the buffer's %d", warmup, capacity)
 	}
-	if spec.ActDim > 0 {
-		return nil, fmt.Errorf("replay: %s has continuous actions of size %d, want discrete ones only", spec.Name, spec.ActDim)
-	}
-	for _, n := range spec.Actions {
-		if n > 256 {
-			return nil, fmt.Errorf("replay: %s has a head of %d choices, want at most 256", spec.Name, n)
-		}
+	if err := discrete(spec); err != nil {
+		return nil, err
 	}
 	t := &Transitions{spec: spec, capacity: int64(capacity), warmup: int64(max(warmup, batch))}
 	t.observer, _ = e.(env.Observer)
@@ -58,7 +51,7 @@ func NewTransitions(e env.Env, capacity, warmup, batch int) (*Transitions, error
 	if t.observer == nil {
 		seen = 4 * spec.Agents * spec.ObsDim
 	}
-	t.moment = seen + (spec.Agents*spec.Choices()+7)/8
+	t.moment = seen + bitBytes(spec.Agents*spec.Choices())
 	t.width = 2*t.moment + spec.Agents*len(spec.Actions) + 4*spec.Agents + 1
 	if most := 1 << 40 / t.width; capacity > most {
 		return nil, fmt.Errorf("replay: a buffer of %d steps of %d bytes each, want at most %d steps (1 TB)", capacity, t.width, most)
@@ -93,57 +86,30 @@ func (t *Transitions) Add(before *env.Batch, act env.Actions, after *env.Batch, 
 		t.next++
 		b = t.writeMoment(b, before.At(i))
 		b = t.writeMoment(b, after.At(i))
-		for j, a := range act.Discrete[i*k : (i+1)*k] {
-			b[j] = byte(a)
-		}
-		b = b[k:]
+		b = putActions(b, act.Discrete[i*k:(i+1)*k])
 		step := after.At(i)
-		for j, r := range step.Reward {
-			binary.LittleEndian.PutUint32(b[4*j:], math.Float32bits(r))
-		}
-		b[4*t.spec.Agents] = bit(step.Terminated) | bit(step.Truncated)<<1
+		b = putFloats(b, step.Reward)
+		b[0] = bit(step.Terminated) | bit(step.Truncated)<<1
 	}
-}
-
-func bit(b bool) byte {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func (t *Transitions) writeMoment(b []byte, s *env.Step) []byte {
-	rest := b[t.moment:]
 	if t.observer != nil {
 		b = b[copy(b, s.Snapshot):]
 	} else {
-		for j, x := range s.Obs {
-			binary.LittleEndian.PutUint32(b[4*j:], math.Float32bits(x))
-		}
-		b = b[4*len(s.Obs):]
+		b = putFloats(b, s.Obs)
 	}
-	clear(b[:(len(s.Avail)+7)/8])
-	for j, ok := range s.Avail {
-		b[j/8] |= bit(ok) << (j % 8)
-	}
-	return rest
+	return putBits(b, s.Avail)
 }
 
 func (t *Transitions) readMoment(b []byte, obs []float32, avail []bool) []byte {
-	rest := b[t.moment:]
 	if t.observer != nil {
 		t.observer.Observe(b[:t.spec.Snapshot], obs)
 		b = b[t.spec.Snapshot:]
 	} else {
-		for j := range obs {
-			obs[j] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*j:]))
-		}
-		b = b[4*len(obs):]
+		b = floats(b, obs)
 	}
-	for j := range avail {
-		avail[j] = b[j/8]>>(j%8)&1 == 1
-	}
-	return rest
+	return bits(b, avail)
 }
 
 // Sample draws a batch of time 1.
@@ -156,14 +122,9 @@ func (t *Transitions) Sample(key rng.Key) *Sample {
 		b = t.readMoment(b, s.Obs[i*obs:(i+1)*obs], s.Avail[i*avail:(i+1)*avail])
 		j := s.Batch + i // the second moment
 		b = t.readMoment(b, s.Obs[j*obs:(j+1)*obs], s.Avail[j*avail:(j+1)*avail])
-		for k := range acts {
-			s.Actions[i*acts+k] = int32(b[k])
-		}
-		b = b[acts:]
-		for k := range n {
-			s.Reward[i*n+k] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*k:]))
-		}
-		s.Terminated[i], s.Truncated[i] = float32(b[4*n]&1), float32(b[4*n]>>1)
+		b = actions(b, s.Actions[i*acts:(i+1)*acts])
+		b = floats(b, s.Reward[i*n:(i+1)*n])
+		s.Terminated[i], s.Truncated[i] = float32(b[0]&1), float32(b[0]>>1)
 	}
 	return s
 }
