@@ -32,19 +32,24 @@ import (
 // 215 and 29 with all heads of a query as rows of one product with the others' columns zero. The projections alone are
 // 134 and 15. Three masks: 301 and 51 in one call, 480 and 89 in three.)
 func EntityAttention(s *model.Scope, x *Node, queries int, hidden, absent *Node, heads int) (out, logits *Node) {
+	look := Look(s, x, queries, heads)
+	return look.Attend(hidden, absent), look.Logits()
+}
+
+// Sight is the part of EntityAttention that does not depend on what is hidden: Q, K, V and the logits. Several maskings
+// that are not known at once can share it.
+type Sight struct {
+	scope  *model.Scope
+	x      *Node
+	values *Node // [row, entity, head, width/heads]
+	logits *Node // [row, head, query, entity]
+}
+
+// Look is Q, K, V and the logits of EntityAttention.
+func Look(s *model.Scope, x *Node, queries, heads int) Sight {
 	want(x.Rank() == 3 && x.Shape().Dim(2)%heads == 0, "EntityAttention takes x [row, entity, width] with a width that %d heads divide, got %s", heads, x.Shape())
 	rows, entities, width := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
 	want(queries > 0 && queries <= entities, "EntityAttention: %d of %d entities cannot ask", queries, entities)
-	one := hidden.Rank() == 3
-	if one {
-		hidden = ExpandAxes(hidden, 1)
-	}
-	h, masks := hidden.Shape(), hidden.Shape().Dim(1)
-	want(h.DType == dtypes.Bool && h.Rank() == 4 && h.Dim(0) == rows && h.Dim(2) == queries && h.Dim(3) == entities,
-		"EntityAttention takes hidden (Bool)[row, mask, query, entity] with %d queries beside x %s, got %s", queries, x.Shape(), h)
-	want(absent.DType() == dtypes.Bool && absent.Rank() == 2 && absent.Shape().Dim(0) == rows && absent.Shape().Dim(1) == queries,
-		"EntityAttention takes absent (Bool)[row, query] with %d queries beside x %s, got %s", queries, x.Shape(), absent.Shape())
-
 	w := Variable(s, x.Graph(), "w", FanIn, width, 1, width, 3*width)
 	project := func(x *Node, from, to int) *Node { // to columns of W_in
 		n := x.Shape().Dim(1)
@@ -54,19 +59,37 @@ func EntityAttention(s *model.Scope, x *Node, queries int, hidden, absent *Node,
 	q, kv := project(cut(x, 1, 0, queries), 0, width), project(x, width, 3*width)
 	k, v := cut(kv, 2, 0, width), cut(kv, 2, width, 2*width)
 	l := MulScalar(Einsum("rqhd,rehd->rhqe", split(q), split(k)), 1/math.Sqrt(float64(width/heads)))
-	logits = ReduceMax(StopGradient(l), 1)
+	return Sight{s, x, split(v), l}
+}
 
+// Logits are those of EntityAttention: [row, query, entity].
+func (l Sight) Logits() *Node { return ReduceMax(StopGradient(l.logits), 1) }
+
+// Attend is the out of EntityAttention. Every call uses the same weights.
+func (l Sight) Attend(hidden, absent *Node) *Node {
+	d := l.logits.Shape().Dimensions
+	rows, heads, queries, entities, width := d[0], d[1], d[2], d[3], d[1]*l.values.Shape().Dim(3)
+	one := hidden.Rank() == 3
+	if one {
+		hidden = ExpandAxes(hidden, 1)
+	}
+	h, masks := hidden.Shape(), hidden.Shape().Dim(1)
+	want(h.DType == dtypes.Bool && h.Rank() == 4 && h.Dim(0) == rows && h.Dim(2) == queries && h.Dim(3) == entities,
+		"EntityAttention takes hidden (Bool)[row, mask, query, entity] with %d queries beside x %s, got %s", queries, l.x.Shape(), h)
+	want(absent.DType() == dtypes.Bool && absent.Rank() == 2 && absent.Shape().Dim(0) == rows && absent.Shape().Dim(1) == queries,
+		"EntityAttention takes absent (Bool)[row, query] with %d queries beside x %s, got %s", queries, l.x.Shape(), absent.Shape())
 	whole := []int{rows, heads, masks, queries, entities}
-	l, hidden = BroadcastToDims(ExpandAxes(l, 2), whole...), BroadcastToDims(ExpandAxes(hidden, 1), whole...)
-	low, zero := Scalar(x.Graph(), x.DType(), -1e30), ScalarZero(x.Graph(), x.DType())
+	logits, hidden := BroadcastToDims(ExpandAxes(l.logits, 2), whole...), BroadcastToDims(ExpandAxes(hidden, 1), whole...)
+	g, dtype := logits.Graph(), logits.DType()
+	low, zero := Scalar(g, dtype, -1e30), ScalarZero(g, dtype)
 	// Where all is hidden, every logit is the same and the softmax finite; the second Where makes it 0.
-	attention := Where(hidden, zero, Softmax(Where(hidden, low, l), -1))
-	read := Einsum("rhqe,rehd->rqhd", Reshape(attention, rows, heads, masks*queries, entities), split(v))
-	out = Dense(s.In("out"), Reshape(read, 1, rows*masks*queries, width), width)
+	attention := Where(hidden, zero, Softmax(Where(hidden, low, logits), -1))
+	read := Einsum("rhqe,rehd->rqhd", Reshape(attention, rows, heads, masks*queries, entities), l.values)
+	out := Dense(l.scope.ResetVisited().In("out"), Reshape(read, 1, rows*masks*queries, width), width)
 	out = Reshape(out, rows, masks, queries, width)
 	out = Where(BroadcastToDims(Reshape(absent, rows, 1, queries, 1), rows, masks, queries, width), zero, out)
 	if one {
 		out = Reshape(out, rows, queries, width)
 	}
-	return out, logits
+	return out
 }
