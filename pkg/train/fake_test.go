@@ -114,6 +114,7 @@ func (w *walk) show(out *env.Step) {
 type table struct {
 	Name                                     string
 	Envs, Every, Warmup, Buffer, TargetEvery int
+	Episodes                                 int // finished ones per update: learns from whole episodes, Buffer counts them
 	Rate                                     float64
 	program                                  string                // hash
 	build                                    func(s train.Setup)   // before the learner is made
@@ -129,15 +130,30 @@ func tabular() table {
 	return table{Name: "table", Envs: 3, Every: 4, Warmup: 40, Buffer: 100, TargetEvery: 7, Rate: 0.3, program: "a"}
 }
 
-func (m table) String() string   { return m.Name }
-func (m table) Pace() train.Pace { return train.Pace{Envs: m.Envs, UpdateEvery: m.Every} }
+// episodic learns from whole episodes.
+func episodic() table {
+	m := tabular()
+	m.Every, m.Episodes, m.Buffer = 0, 2, 12
+	return m
+}
+
+func (m table) String() string { return m.Name }
+func (m table) Pace() train.Pace {
+	return train.Pace{Envs: m.Envs, UpdateEvery: m.Every, UpdateEpisodes: m.Episodes}
+}
 
 func (m table) Build(s train.Setup) (train.Learner, replay.Replay, error) {
 	if m.build != nil {
 		m.build(s)
 	}
 	spec := s.Env.Spec()
-	buffer, err := replay.NewTransitions(s.Env, m.Buffer, m.Warmup, 8)
+	var buffer replay.Replay
+	var err error
+	if m.Episodes > 0 {
+		buffer, err = replay.NewEpisodes(s.Env, replay.Keeps{Obs: true}, m.Envs, m.Buffer, 8)
+	} else {
+		buffer, err = replay.NewTransitions(s.Env, m.Buffer, m.Warmup, 8)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -185,7 +201,10 @@ func (l *tabler) Update(s *replay.Sample) (train.Metrics, error) {
 		rate *= rand.Float32()
 	}
 	loss := 0.0
-	for i := range s.Batch {
+	for i := range s.Time * s.Batch {
+		if s.Filled != nil && s.Filled[i] == 0 {
+			continue
+		}
 		for a := range l.agents {
 			k, next := i*l.agents+a, (s.Batch+i)*l.agents+a
 			now, then := l.at(a, s.Obs[2*k:]), l.at(a, s.Obs[2*next:])

@@ -49,8 +49,11 @@ func TestBadInputIsOneLine(t *testing.T) {
 		"does not keep to its spec": world(func(c *corridor) {
 			c.bad.spec = func(s *env.Spec) { s.ObsDim = 1 }
 		}),
-		"0 environments and updates every 4": method(func(m *table) { m.Envs = 0 }),
-		"updates every 0 steps":              method(func(m *table) { m.Every = 0 }),
+		"0 environments and updates every 4":                                          method(func(m *table) { m.Envs = 0 }),
+		"updates every 0 steps":                                                       method(func(m *table) { m.Every = 0 }),
+		"(UpdateEvery) or -1 episodes (UpdateEpisodes), want at least 1":              method(func(m *table) { m.Episodes = -1 }),
+		"every 4 steps (UpdateEvery) and every 2 episodes (UpdateEpisodes), want one": method(func(m *table) { m.Episodes = 2 }),
+		"a batch larger than the buffer: 8 of 7 episodes":                             method(func(m *table) { m.Every, m.Episodes, m.Buffer = 0, 1, 7 }),
 		"a warm-up of 101":                   method(func(m *table) { m.Warmup = 101 }),
 		`cell "more" has 3 agents`:           cell("more", func(c *corridor) { c.Agents = 3 }),
 		"actions [2 1], want":                cell("heads", func(c *corridor) { c.bad.spec = func(s *env.Spec) { s.Actions = []int{2, 1} } }),

@@ -38,7 +38,7 @@ type loopState struct {
 	AgentSteps int64 // decisions of agents
 	Updates    int64
 	Episodes   int64 // finished
-	Debt       int64 // steps since the last update, once the replay is ready
+	Debt       int64 // steps or, by Pace, finished episodes since the last update, once the replay is ready
 	Returns    []float64
 	Tally      tally
 }
@@ -55,8 +55,8 @@ func NewLoop(w env.World, m Method, s Setup, workers int) (*Loop, error) {
 		return nil, fmt.Errorf("train: no method given, want one such as value.JointDQN(value.TakeoutMini())")
 	}
 	pace := m.Pace()
-	if pace.Envs < 1 || pace.UpdateEvery < 1 {
-		return nil, fmt.Errorf("train: %s steps %d environments and updates every %d steps, want at least 1 of each", m, pace.Envs, pace.UpdateEvery)
+	if err := pace.check(m); err != nil {
+		return nil, err
 	}
 	e, err := w.New()
 	if err != nil {
@@ -128,9 +128,7 @@ func (l *Loop) count(after *env.Batch) error {
 	n := int64(l.Vec.Active())
 	l.state.Steps += n
 	l.state.AgentSteps += n * int64(l.spec.Agents)
-	if l.Replay.Ready() {
-		l.state.Debt += n
-	}
+	finished := l.state.Episodes
 	for i := range l.returns {
 		step := after.At(i)
 		for a, r := range step.Reward {
@@ -158,12 +156,17 @@ func (l *Loop) count(after *env.Batch) error {
 			l.state.Tally.add("train_win_rate", 0)
 		}
 	}
+	if l.Replay.Ready() && l.pace.UpdateEpisodes > 0 {
+		l.state.Debt += l.state.Episodes - finished
+	} else if l.Replay.Ready() {
+		l.state.Debt += n
+	}
 	return nil
 }
 
 func (l *Loop) learn() error {
-	for l.state.Debt >= int64(l.pace.UpdateEvery) {
-		l.state.Debt -= int64(l.pace.UpdateEvery)
+	for every := l.pace.every(); l.state.Debt >= every; {
+		l.state.Debt -= every
 		m, err := l.Learner.Update(l.Replay.Sample(l.key.Split("replay", l.state.Updates)))
 		if err != nil {
 			return err

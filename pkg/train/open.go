@@ -96,10 +96,10 @@ func (e *Experiment) Estimate() (out Estimate, err error) {
 			return Estimate{}, err
 		}
 	}
-	envs, every, per := int64(l.pace.Envs), int64(l.pace.UpdateEvery), perUpdate(l.Learner)
+	envs := int64(l.pace.Envs)
 	left := (max(0, e.Steps-l.Steps()) + envs - 1) / envs * envs // environments step together
 	out.Seen = l.Updates()
-	out.Updates = out.Seen + (l.state.Debt+left)/every*per
+	out.Updates = out.Seen + (l.state.Debt+l.due(left))/l.pace.every()*perUpdate(l.Learner)
 	out.PerStep = (l.times.Env + l.times.Act) / time.Duration(l.Steps())
 	if out.Seen > 0 {
 		out.PerUpdate = l.times.Update / time.Duration(out.Seen)
@@ -107,6 +107,19 @@ func (e *Experiment) Estimate() (out Estimate, err error) {
 	out.Time = span(float64(out.Steps)*out.PerStep.Seconds() + float64(out.Updates)*out.PerUpdate.Seconds())
 	out.Memory = residentMemory()
 	return out, nil
+}
+
+// due is what left further steps add to Debt: of episodes, as many as there were per step so far. If none has
+// finished yet, they are taken to be no longer than those that run.
+func (l *Loop) due(left int64) int64 {
+	if l.pace.UpdateEpisodes == 0 {
+		return left
+	}
+	finished := l.state.Episodes
+	if finished == 0 {
+		finished = int64(l.pace.Envs)
+	}
+	return int64(float64(left) * float64(finished) / float64(l.state.Steps))
 }
 
 // residentMemory is this process's memory, the backend's included where the system tells it.

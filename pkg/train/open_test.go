@@ -2,6 +2,7 @@ package train_test
 
 import (
 	"context"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -118,5 +119,53 @@ func TestEstimateCountsUpdates(t *testing.T) {
 	}
 	if line := (train.Estimate{Steps: 10, Updates: 2}).String(); !strings.Contains(line, "at most 2 updates") {
 		t.Errorf("says %q where no update was seen", line)
+	}
+}
+
+// Episodes are counted as they come: an estimate knows only how many there were per step of the probe.
+func TestEstimateCountsEpisodes(t *testing.T) {
+	for _, per := range []int{1, 2, 30} {
+		e := experiment(t.TempDir())
+		m := episodic()
+		m.Episodes = per
+		e.Method, e.Steps, e.Eval = m, 20_000, train.Eval{}
+		guess, err := e.Estimate()
+		must(t, err)
+		must(t, e.Run(context.Background()))
+		if got := e.Progress().Updates; got < 20 || math.Abs(float64(guess.Updates)/float64(got)-1) > 0.15 {
+			t.Errorf("an update every %d episodes: estimated %d updates, made %d", per, guess.Updates, got)
+		}
+	}
+	e := experiment(t.TempDir())
+	e.Method, e.Steps, e.Eval = episodic(), 6, train.Eval{} // no episode ends
+	guess, err := e.Estimate()
+	must(t, err)
+	if guess.Seen != 0 || guess.Updates > 3 {
+		t.Errorf("%+v after two steps of three environments", guess)
+	}
+}
+
+// Updates are made for each so many finished episodes, from the one on that makes the replay ready.
+func TestUpdatesByEpisodes(t *testing.T) {
+	w := small()
+	m := episodic()
+	m.Envs, m.Episodes = 1, 3
+	var episodes, made int
+	w.bad.step = func(out *env.Step) {
+		if out.Over() {
+			episodes++
+		}
+	}
+	m.update = func(int64) error {
+		if made++; episodes != 7+3*made { // the 8th makes it ready and is the first that counts
+			t.Errorf("update %d after %d episodes", made, episodes)
+		}
+		return nil
+	}
+	l, err := train.NewLoop(w, m, train.Setup{Key: rng.New(1)}, 1)
+	must(t, err)
+	defer l.Close()
+	for episodes = 0; made < 5; { // the world has been probed
+		must(t, l.Iterate())
 	}
 }

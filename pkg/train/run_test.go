@@ -36,6 +36,7 @@ func stopAt(e *train.Experiment, steps int) run.Progress {
 
 func TestResume(t *testing.T) {
 	traintest.Resume(t, small(), tabular(), 150)
+	traintest.Resume(t, small(), episodic(), 400)
 }
 
 // recorder notes failures instead of failing.

@@ -3,6 +3,8 @@
 package train
 
 import (
+	"fmt"
+
 	"github.com/muster-marl/muster/pkg/env"
 	"github.com/muster-marl/muster/pkg/policy"
 	"github.com/muster-marl/muster/pkg/replay"
@@ -24,8 +26,24 @@ type Setup struct {
 
 // Pace says how a loop interleaves a method's work.
 type Pace struct {
-	Envs        int // environments stepped together
-	UpdateEvery int // joint steps per update, once the replay is ready
+	Envs           int // environments stepped together
+	UpdateEvery    int // joint steps per update, once the replay is ready
+	UpdateEpisodes int // finished episodes per update, in place of UpdateEvery; 0 = steps count
+}
+
+// every is what one update costs of Debt.
+func (p Pace) every() int64 { return int64(max(p.UpdateEvery, p.UpdateEpisodes)) }
+
+// check returns an error naming what cannot be.
+func (p Pace) check(m Method) error {
+	switch {
+	case p.Envs < 1 || p.UpdateEvery < 0 || p.UpdateEpisodes < 0 || p.every() < 1:
+		return fmt.Errorf("train: %s steps %d environments and updates every %d steps (UpdateEvery) or %d episodes (UpdateEpisodes), want at least 1 environment and 1 of either",
+			m, p.Envs, p.UpdateEvery, p.UpdateEpisodes)
+	case p.UpdateEvery > 0 && p.UpdateEpisodes > 0:
+		return fmt.Errorf("train: %s updates every %d steps (UpdateEvery) and every %d episodes (UpdateEpisodes), want one of them and the other 0", m, p.UpdateEvery, p.UpdateEpisodes)
+	}
+	return nil
 }
 
 // Method makes learners. It is a plain value whose exported fields, functions left out, identify it.
