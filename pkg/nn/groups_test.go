@@ -1,0 +1,68 @@
+package nn
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+	"github.com/muster-marl/muster/pkg/rng"
+	"github.com/muster-marl/muster/pkg/xla"
+)
+
+// TestPoolGroups: four agents with groups {0, 2}, {1} and nobody in the last slot; agent 3 belongs to none. Both
+// members of the first group hold the maximum −2 of the second value.
+func TestPoolGroups(t *testing.T) {
+	e := array{[]int{1, 4, 2}, []float32{-5, -2, 7, 8, -3, -2, 99, 99}}
+	group := array{[]int{1, 4, 3}, []float32{1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0}}
+	up := array{[]int{1, 3, 2}, []float32{1, 10, 2, 20, 3, 30}}
+	each(t, func(t *testing.T, d *xla.Device) {
+		got := call(t, d, NewStore(rng.New(1)), func(_ *model.Scope, in []*Node) []*Node {
+			s := PoolGroups(in[0], in[1])
+			return append([]*Node{s}, Gradient(ReduceAllSum(Mul(s, in[2])), in[0])...)
+		}, e, group, up)
+		near(t, "s", got[0], []float64{-3, -2, 7, 8, 0, 0}, 0)
+		near(t, "ds", got[1], []float64{0, 5, 2, 20, 1, 5, 0, 0}, 0)
+	})
+}
+
+// TestPoolGroupsRandom compares with a loop; then swaps slots, and hands the groups' embeddings round.
+func TestPoolGroupsRandom(t *testing.T) {
+	const rows, agents, slots, k = 6, 8, 4, 5
+	r := rng.New(4).Rand()
+	e, group, turned := noise("e", rows, agents, k), array{[]int{rows, agents, slots}, make([]float32, rows*agents*slots)}, array{[]int{rows, agents, slots}, make([]float32, rows*agents*slots)}
+	want, moved := make([]float64, rows*slots*k), make([]float64, rows*slots*k)
+	for i := range want {
+		want[i] = math.Inf(-1)
+	}
+	for i := range rows * agents {
+		slot := r.IntN(slots + 1) // the last: none
+		if slot == slots || slot == i/agents%slots {
+			continue // so that each row has an empty slot
+		}
+		group.x[i*slots+slot], turned.x[i*slots+(slot+1)%slots] = 1, 1
+		for j := range k {
+			at := &want[(i/agents*slots+slot)*k+j]
+			*at = max(*at, float64(e.x[i*k+j]))
+		}
+	}
+	for i := range want {
+		if math.IsInf(want[i], -1) {
+			want[i] = 0
+		}
+		row, slot, j := i/(slots*k), i/k%slots, i%k
+		moved[(row*slots+(slot+1)%slots)*k+j] = want[i]
+	}
+	each(t, func(t *testing.T, d *xla.Device) {
+		got := call(t, d, NewStore(rng.New(1)), func(_ *model.Scope, in []*Node) []*Node {
+			return []*Node{PoolGroups(in[0], in[1]), PoolGroups(in[0], in[2])}
+		}, e, group, turned)
+		near(t, "s", got[0], want, 0)
+		near(t, "s with other slots", got[1], moved, 0)
+		_, err := try(t, d, NewStore(rng.New(1)), func(_ *model.Scope, in []*Node) []*Node { return []*Node{PoolGroups(in[0], in[1])} }, noise("e", 2, 3, 4), noise("g", 2, 4, 4))
+		if err == nil || !strings.Contains(err.Error(), "nn: PoolGroups takes e [row, agent, k] and group [row, agent, slot], got (Float32)[2, 3, 4] and (Float32)[2, 4, 4]") {
+			t.Errorf("3 agents in e, 4 in group: %v", err)
+		}
+	})
+}
