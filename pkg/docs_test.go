@@ -186,13 +186,13 @@ var methodMistakes = []struct {
 	parts   []string
 }{
 	{"value: matrix/climb has 0 images in an observation, want 1 for a convolutional network",
-		[]string{`m.Name, m.Agent = "expected-sarsa", dense`, "m.Name = \"expected-sarsa\"\n_ = dense"}},
+		[]string{`m.Name, m.Agent = "expected-sarsa", value.FeedForward(dense)`, "m.Name = \"expected-sarsa\"\n_ = dense"}},
 	{"dimension of axis #2 doesn't match and cannot be broadcast",
 		[]string{"return TransposeAllAxes(Reshape(q, d[2], d[0], d[1], in.Spec.Choices()), 1, 2, 0, 3)", "return Reshape(q, d[2], d[0], d[1], in.Spec.Choices())"}},
 	{"nn: Dense takes [net, row, in], got (Float32)[2, 1, 32, 1]",
 		[]string{"Reshape(TransposeAllAxes(in.Obs, 2, 0, 1, 3), d[2], d[0]*d[1], d[3])", "TransposeAllAxes(in.Obs, 2, 0, 1, 3)"}},
 	{`sub-scope "hidden" already visited from "/online/agent"`, []string{`s.In("q")`, `s.In("hidden")`}},
-	{"expected-sarsa: values (Float32)[1, 32, 2] and targets (Float32)[1, 32, 2, 3], want [time, batch, agent] or [time, batch, 1]",
+	{"expected-sarsa: rewards (Float32)[1, 32, 2] and targets (Float32)[1, 32, 2, 3], want [time, batch, agent] or [time, batch, 1]",
 		[]string{"return Add(MulScalar(value.DoubleQ(online, target, avail), 1-epsilon), MulScalar(mean, epsilon))", "_ = mean\nreturn MulScalar(target, 1-epsilon)"}},
 }
 

@@ -24,7 +24,7 @@ func Takeout() (Net, Training) {
 		Training{
 			LR: 1e-4, Gamma: 0.95, ClipNorm: 10,
 			Batch: 32, Buffer: 100_000, Warmup: 7200, Envs: 4, UpdateEvery: 4, TargetEvery: 1800, SmallBatch: 1,
-			RewardScale: 1, Epsilon: Decay{1, 0.9999995, 0.1}, TimeOutEnds: true,
+			RewardScale: 1, Epsilon: Decay{From: 1, Factor: 0.9999995, To: 0.1}, TimeOutEnds: true,
 		}
 }
 
@@ -35,7 +35,7 @@ func TakeoutMini() (Net, Training) {
 		Training{
 			LR: 5e-4, Gamma: 0.95, ClipNorm: 10,
 			Batch: 32, Buffer: 20_000, Warmup: 2000, Envs: 4, UpdateEvery: 4, TargetEvery: 500, SmallBatch: 1,
-			RewardScale: 0.1, Epsilon: Decay{1, 0.99995203, 0.1}, TimeOutEnds: true,
+			RewardScale: 0.1, Epsilon: Decay{From: 1, Factor: 0.99995203, To: 0.1}, TimeOutEnds: true,
 		}
 }
 
@@ -45,7 +45,7 @@ func TakeoutMini() (Net, Training) {
 //
 // Deviations: equation 6 prints the weights in reverse (Target: ReverseDoubleQ); the prose says double DQN.
 func IndependentDQN(net Net, t Training) System {
-	return System{Name: "dqn-independent", Agent: ownNetworks(net), Target: DoubleQ, Train: t}
+	return System{Name: "dqn-independent", Sees: Sees{Obs: true}, Agent: FeedForward(ownNetworks(net)), Loss: TD, Target: DoubleQ, Train: t}
 }
 
 // JointDQN learns one network with a head per agent, and the sum of the chosen heads as the value of the team
@@ -55,11 +55,13 @@ func IndependentDQN(net Net, t Training) System {
 //
 // Deviations: as IndependentDQN; equation 12's sum begins at agent 1.
 func JointDQN(net Net, t Training) System {
-	return System{Name: "dqn-joint", Agent: jointNetwork(net), Mixer: Additive, Team: SumOfRewards, Target: DoubleQ, Train: t}
+	return System{
+		Name: "dqn-joint", Sees: Sees{Obs: true}, Agent: FeedForward(jointNetwork(net)), Mixer: Additive, Team: SumOfRewards, Loss: TD, Target: DoubleQ, Train: t,
+	}
 }
 
 // ownNetworks is figure 2a, one network per agent, stacked.
-func ownNetworks(net Net) Agent {
+func ownNetworks(net Net) func(s *model.Scope, in Inputs) *Node {
 	return func(s *model.Scope, in Inputs) *Node {
 		t, b, n := in.Obs.Shape().Dim(0), in.Obs.Shape().Dim(1), in.Obs.Shape().Dim(2)
 		x := eyes(s, net.Conv, byAgent(in.Obs), in) // [agent, time·batch, features]
@@ -71,7 +73,7 @@ func ownNetworks(net Net) Agent {
 }
 
 // jointNetwork is figure 2b: a part per agent, with shared weights unless net.SplitTrunks, then one network.
-func jointNetwork(net Net) Agent {
+func jointNetwork(net Net) func(s *model.Scope, in Inputs) *Node {
 	return func(s *model.Scope, in Inputs) *Node {
 		d := in.Obs.Shape().Dimensions
 		t, b, n := d[0], d[1], d[2]

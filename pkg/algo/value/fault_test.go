@@ -95,9 +95,9 @@ func TestFaultChild(t *testing.T) {
 	switch os.Getenv("VALUE_TEST_INTERRUPT") {
 	case "compile":
 		agent := m.Agent
-		m.Agent = func(s *model.Scope, in Inputs) *Node { // the update program is traced first, then compiled
+		m.Agent.Values = func(s *model.Scope, in Inputs) Values { // the update program is traced first, then compiled
 			interrupt()
-			return agent(s, in)
+			return agent.Values(s, in)
 		}
 	case "save":
 		saves := 0

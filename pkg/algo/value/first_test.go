@@ -65,7 +65,7 @@ func TestFirstUpdateChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Printf("first update %g %v %x\n", seconds, l.update.Loaded, sha256.Sum256(fmt.Append(nil, values)))
+	fmt.Printf("first update %g %v %x\n", seconds, l.updates[1].Loaded, sha256.Sum256(fmt.Append(nil, values)))
 }
 
 // TestFirstUpdate: the update that a new process loads from the cache changes the same bits as the compiled one.

@@ -13,39 +13,44 @@ import (
 	"github.com/muster-marl/muster/pkg/nn"
 	"github.com/muster-marl/muster/pkg/policy"
 	"github.com/muster-marl/muster/pkg/replay"
-	"github.com/muster-marl/muster/pkg/rng"
 	"github.com/muster-marl/muster/pkg/run"
 	"github.com/muster-marl/muster/pkg/train"
 	"github.com/muster-marl/muster/pkg/xla"
 )
 
-const actionType = dtypes.Int32
+const (
+	actionType = dtypes.Int32
+	floatType  = dtypes.Float32
+)
 
-// learner is the engine: one compiled update, one compiled act per batch size.
+// learner is the engine: one compiled update for each length of samples, one compiled act per batch size.
 type learner struct {
 	sys     System
 	spec    env.Spec
 	dev     *xla.Device // of the update
 	store   *model.Store
-	update  *xla.Program
-	act     *xla.Program // for Train.Envs environments
+	updates map[int]*xla.Program // by length
+	names   []string             // of what an update reports
+	hash    string               // of the update, see fingerprint
+	act     *xla.Program         // for Train.Envs environments
 	actor   *actor
-	updates int64
-	ends    []float32  // [batch], 1 = do not bootstrap
-	control [3]float32 // learning rate, 1 = copy the target network, number of the update
+	groups  *grouper // nil without System.Group
+	feeds   feeds
+	made    int64 // updates
 	metrics train.Metrics
 }
 
-// Build makes a learner and its replay. It compiles the update and the act programs.
+// Build makes a learner and its replay. It compiles the act program, and the update where samples have one length;
+// updates of longer samples are compiled when the first of their length is drawn.
 func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 	if err := s.validate(); err != nil {
 		return nil, nil, err
 	}
 	spec := setup.Env.Spec()
-	if len(spec.Actions) != 1 || spec.ActDim > 0 {
-		return nil, nil, fmt.Errorf("value: %s has %d action heads and continuous actions of size %d, want 1 and 0 for %s", spec.Name, len(spec.Actions), spec.ActDim, s.Name)
+	if err := s.fits(spec); err != nil {
+		return nil, nil, err
 	}
-	buffer, err := replay.NewTransitions(setup.Env, s.Train.Buffer, s.Train.Warmup, s.Train.Batch)
+	buffer, lengths, err := s.replay(setup.Env)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,21 +59,79 @@ func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 		return nil, nil, err
 	}
 	dev.Log = setup.Log
-	l := &learner{sys: s, spec: spec, dev: dev, store: nn.NewStore(setup.Key), ends: make([]float32, s.Train.Batch), metrics: train.Metrics{}}
-	b, n := s.Train.Batch, spec.Agents
-	l.update, err = xla.Compile(dev, "update", l.store, l.updateGraph,
-		xla.F32(2, b, n, spec.ObsDim), xla.Bool(2, b, n, spec.Choices()), xla.I32(1, b, n), xla.F32(1, b, n), xla.F32(1, b, 1), xla.F32(3))
-	if err != nil {
+	l := &learner{sys: s, spec: spec, dev: dev, store: nn.NewStore(setup.Key), updates: map[int]*xla.Program{}, metrics: train.Metrics{}}
+	l.feeds = newFeeds(s, spec)
+	if s.Agent.Memory == 0 {
+		p, err := l.program(lengths[0])
+		if err != nil {
+			return nil, nil, err
+		}
+		l.hash = p.Hash()
+	} else if err := l.fingerprint(setup, lengths[0]); err != nil {
 		return nil, nil, err
 	}
 	if err := l.copyTarget(); err != nil {
 		return nil, nil, err
 	}
 	l.actor = newActor(s, spec, dev, l.store)
+	if s.Group.on() {
+		l.groups = newGrouper(s, spec, dev, l.store)
+	}
 	if l.act, err = l.actor.acting.Program(s.Train.Envs); err != nil {
 		return nil, nil, err
 	}
 	return l, buffer, nil
+}
+
+// replay returns what remembers, and the lengths of its samples.
+func (s System) replay(e env.Env) (replay.Replay, []int, error) {
+	t := s.Train
+	if t.UpdateEpisodes < 1 {
+		b, err := replay.NewTransitions(e, t.Buffer, t.Warmup, t.Batch)
+		return b, []int{1}, err
+	}
+	keep := replay.Keeps{Obs: s.Sees.Obs, State: s.Sees.State, Entities: s.Sees.Entities, Half: t.Half}
+	b, err := replay.NewEpisodes(e, keep, t.Envs, t.Buffer, t.Batch)
+	return b, replay.Lengths(e.Spec().MaxSteps), err
+}
+
+// fingerprint traces the update of a method with memory on the Go backend, for its hash, the same on all backends
+// then, and for the first values of all variables: what the loops of such networks are made of differs between
+// backends, and XLA compiles an update only when it is needed.
+func (l *learner) fingerprint(setup train.Setup, length int) error {
+	dev, err := xla.Open(xla.Go, 1)
+	if err != nil {
+		return err
+	}
+	twin := *l
+	twin.store = nn.NewStore(setup.Key)
+	p, err := xla.Compile(dev, "update", twin.store, twin.updateGraph, twin.feeds.declare(length)...)
+	if err != nil {
+		return err
+	}
+	values, err := xla.Values(twin.store, "/")
+	if err != nil {
+		return err
+	}
+	l.hash = p.Hash()
+	return xla.SetValues(l.store, values)
+}
+
+// program returns the update for samples of so many steps.
+func (l *learner) program(length int) (*xla.Program, error) {
+	if p, ok := l.updates[length]; ok {
+		return p, nil
+	}
+	name := "update"
+	if l.sys.Train.UpdateEpisodes > 0 {
+		name = fmt.Sprintf("update of %d steps", length)
+	}
+	p, err := xla.Compile(l.dev, name, l.store, l.updateGraph, l.feeds.declare(length)...)
+	if err != nil {
+		return nil, err
+	}
+	l.updates[length] = p
+	return p, nil
 }
 
 // copyTarget lets the target network begin as a copy of the online one.
@@ -87,29 +150,38 @@ func (l *learner) copyTarget() error {
 	return xla.SetValues(l.store, target)
 }
 
-// updateGraph is one optimiser step: errors, loss, gradients, clip, Adam, target copy. control holds the
-// learning rate, 1 where the target network is to be copied, and the number of this update.
+// updateGraph is one optimiser step: both passes, loss, gradients, clip, optimiser, target copy.
 func (l *learner) updateGraph(root *model.Scope, in []*Node) []*Node {
-	obs, avail, actions, reward, ends, control := in[0], in[1], in[2], in[3], in[4], in[5]
-	at := func(t int) Inputs {
-		return Inputs{Obs: Slice(obs, AxisElem(t)), Avail: Slice(avail, AxisElem(t)), Spec: l.spec}
-	}
-	scalar := func(i int) *Node { return Reshape(Slice(control, AxisElem(i))) }
-	online, target := root.In("online"), root.In("target")
-	delta, chosen := l.sys.tdError(online, target, transition{at(0), at(1), actions, reward, ends})
-
-	// The mean over batch and time of each column; agents on their own add up, so that each gets its own gradient.
-	columns := ReduceMean(ReduceMean(Square(delta), 0), 0)
-	params := nn.Params(root.At("online"), obs.Graph())
+	f, control := l.feeds.forward(root, in)
+	f.run()
+	loss := l.sys.Loss(f)
+	total := f.Total()
+	params := nn.Params(root.At("online"), loss.Graph())
 	values := make([]*Node, len(params))
 	for i, p := range params {
-		values[i] = p.NodeValue(obs.Graph())
+		values[i] = p.NodeValue(loss.Graph())
 	}
-	grads := Gradient(ReduceAllSum(columns), values...)
+	grads := Gradient(l.apart(loss, params), values...)
 	norm := l.clip(grads)
-	nn.DefaultAdam().Step(root.In("adam"), params, grads, scalar(0), scalar(2))
+	var optimiser nn.Optimiser = nn.DefaultAdam()
+	if l.sys.Train.Optimiser != nil {
+		optimiser = l.sys.Train.Optimiser
+	}
+	scalar := func(i int) *Node { return Reshape(Slice(control, AxisElem(i))) }
+	optimiser.Step(root.In("adam"), params, grads, scalar(0), scalar(2))
 	nn.Track(root.At("online"), root.At("target"), scalar(1))
-	return []*Node{Stack([]*Node{ReduceAllMean(columns), ReduceAllMean(Abs(delta)), norm, ReduceAllMean(chosen)}, 0)}
+	l.names = append([]string{"loss", "td_error", "grad_norm", "q_value"}, f.names...)
+	out := append([]*Node{loss, f.Mean(Abs(f.Delta(total))), norm, f.Mean(Mul(total, f.Filled))}, f.reported...)
+	return []*Node{Stack(out, 0)}
+}
+
+// apart is what is differentiated: where each agent has a network of its own, the sum over agents instead of the mean,
+// so that each gets the gradient of its own loss.
+func (l *learner) apart(loss *Node, params []*model.Variable) *Node {
+	if nets := params[0].Shape().Dim(0); l.sys.Mixer == nil && nets > 1 {
+		return MulScalar(loss, float64(nets))
+	}
+	return loss
 }
 
 // clip clips grads in place and returns the mean norm: per network where agents learn on their own.
@@ -130,30 +202,33 @@ func (l *learner) Policy() policy.Policy { return l.actor }
 // Train.TargetEvery updates.
 func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 	t := l.sys.Train
-	if s.Time != 1 || s.Batch != t.Batch {
-		return nil, fmt.Errorf("value: %s takes samples of 1 step × %d, got %d × %d", l.sys.Name, t.Batch, s.Time, s.Batch)
+	if s.Batch != t.Batch || t.UpdateEpisodes < 1 && s.Time != 1 {
+		return nil, fmt.Errorf("value: %s takes samples of batch %d, of 1 step unless episodes are kept, got %d steps × %d", l.sys.Name, t.Batch, s.Time, s.Batch)
 	}
-	copy(l.ends, s.Terminated)
-	if t.TimeOutEnds {
-		for i, x := range s.Truncated {
-			l.ends[i] = max(l.ends[i], x)
+	args := l.feeds.fill(s, float32(t.LR), (l.made+1)%int64(t.TargetEvery) == 0, l.made+1)
+	if l.groups != nil {
+		online, target, err := l.groups.match(s, l.feeds.seen(args))
+		if err != nil {
+			return nil, err
 		}
+		l.groups.metrics(l.metrics)
+		args = append(args, online, target)
 	}
-	l.control = [3]float32{float32(t.LR), 0, float32(l.updates + 1)}
-	if (l.updates+1)%int64(t.TargetEvery) == 0 {
-		l.control[1] = 1
-	}
-	out, err := l.update.Call(s.Obs, s.Avail, s.Actions, s.Reward, l.ends, l.control[:])
+	p, err := l.program(s.Time)
 	if err != nil {
 		return nil, err
 	}
-	l.updates++
-	l.actor.acting.Changed()
+	out, err := p.Call(args...)
+	if err != nil {
+		return nil, err
+	}
+	l.made++
+	l.actor.changed()
 	m := out[0].([]float32)
-	for i, name := range []string{"loss", "td_error", "grad_norm", "q_value"} {
+	for i, name := range l.names {
 		l.metrics[name] = float64(m[i])
 		if math.IsNaN(l.metrics[name]) || math.IsInf(l.metrics[name], 0) {
-			return nil, fmt.Errorf("value: %s: %s is %v at update %d; the last checkpoint stands: try a smaller learning rate than %g", l.sys.Name, name, m[i], l.updates, t.LR)
+			return nil, fmt.Errorf("value: %s: %s is %v at update %d; the last checkpoint stands: try a smaller learning rate than %g", l.sys.Name, name, m[i], l.made, t.LR)
 		}
 	}
 	return l.metrics, nil
@@ -161,7 +236,7 @@ func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 
 // Programs returns the hashes of the update and act programs. They are the same on every backend.
 func (l *learner) Programs() (under string, hashes map[string]string) {
-	return xla.Library(), map[string]string{"update": l.update.Hash(), "act": l.act.Hash()}
+	return xla.Library(), map[string]string{"update": l.hash, "act": l.act.Hash()}
 }
 
 // Provenance describes the backend.
@@ -173,7 +248,7 @@ func (l *learner) Save(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	arrays := map[string]run.Array{"updates": {Shape: []int{}, Data: []int64{l.updates}}}
+	arrays := map[string]run.Array{"updates": {Shape: []int{}, Data: []int64{l.made}}}
 	for path, v := range values {
 		arrays[path] = run.Array{Shape: v.Dims, Data: v.Flat}
 	}
@@ -195,71 +270,7 @@ func (l *learner) Load(r io.Reader) error {
 	for path, a := range arrays {
 		values[path] = xla.Value{Dims: a.Shape, Flat: a.Data}
 	}
-	l.updates = n[0]
-	l.actor.acting.Changed()
+	l.made = n[0]
+	l.actor.changed()
 	return xla.SetValues(l.store, values)
-}
-
-// actor is ε-greedy on the online network.
-type actor struct {
-	sys    System
-	spec   env.Spec
-	acting *xla.Acting
-}
-
-func newActor(s System, spec env.Spec, dev *xla.Device, learned *model.Store) *actor {
-	a := &actor{sys: s, spec: spec}
-	a.acting = &xla.Acting{
-		Device: dev, Learned: learned, Reads: "/online/", Rows: spec.Agents, Below: s.Train.SmallBatch, Graph: a.act, Inputs: a.inputs,
-	}
-	return a
-}
-
-// act is the graph of the greedy choice, of observations and available actions.
-func (a *actor) act(root *model.Scope, in []*Node) []*Node {
-	x := Inputs{Obs: in[0], Avail: in[1], Spec: a.spec}
-	return []*Node{greedy(a.sys.Agent(root.In("online").In("agent"), x), x.Avail)}
-}
-
-func (a *actor) inputs(envs int) []xla.Input {
-	return []xla.Input{xla.F32(1, envs, a.spec.Agents, a.spec.ObsDim), xla.Bool(1, envs, a.spec.Agents, a.spec.Choices())}
-}
-
-// Memory is empty: the networks have no state.
-func (a *actor) Memory(int) policy.Memory { return policy.None{} }
-
-// Act chooses the best available action, or with probability ε, tossed for each agent alone, any available one.
-func (a *actor) Act(b *env.Batch, _ policy.Memory, mode policy.Mode, key rng.Key, out env.Actions) error {
-	epsilon := mode.Epsilon
-	if mode.Explore {
-		epsilon = a.sys.Train.Epsilon.At(mode.Steps)
-	}
-	r, choices := key.Rand(), a.spec.Choices()
-	all := true // agents draw at random
-	for i := range out.Discrete {
-		out.Discrete[i] = -1
-		if r.Float64() < epsilon {
-			out.Discrete[i] = int32(env.RandomAction(b.Avail[i*choices:(i+1)*choices], r))
-		} else {
-			all = false
-		}
-	}
-	if all {
-		return nil
-	}
-	p, err := a.acting.Program(b.N)
-	if err != nil {
-		return err
-	}
-	b.Observe()
-	best, err := p.Call(b.Obs, b.Avail)
-	if err != nil {
-		return err
-	}
-	for i, x := range best[0].([]int32) {
-		if out.Discrete[i] < 0 {
-			out.Discrete[i] = x
-		}
-	}
-	return nil
 }

@@ -9,8 +9,9 @@ import (
 )
 
 // ExportONNX writes the network of a policy of this package, as train.Open returns it, as an ONNX model that acts greedily in
-// `envs` environments at once. Inputs: obs, float32 [1, env, agent, observation], and avail, bool [1, env, agent, action]; output:
-// action, int32 [1, env, agent]. The program must be built with -tags onnx (see xla.WriteONNX).
+// `envs` environments at once. Inputs, as far as the method reads them: obs, float32 [1, env, agent, observation], state, entities, hidden,
+// present, role, last_action, int32 [1, env, agent] (−1 at first), avail, bool [1, env, agent, action], and memory, float32
+// [env, agent, width], zero at first; outputs: action, int32 [1, env, agent], and memory_after. The program must be built with -tags onnx (see xla.WriteONNX).
 func ExportONNX(w io.Writer, p policy.Policy, envs int) error {
 	a, ok := p.(*actor)
 	if !ok {
@@ -23,5 +24,6 @@ func ExportONNX(w io.Writer, p policy.Policy, envs int) error {
 	if err != nil {
 		return err
 	}
-	return xla.WriteONNX(w, values, a.act, []string{"obs", "avail"}, []string{"action"}, a.inputs(envs)...)
+	inputs, outputs := a.names()
+	return xla.WriteONNX(w, values, a.act, inputs, outputs, a.inputs(envs)...)
 }

@@ -2,6 +2,7 @@ package value
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	. "github.com/gomlx/gomlx/core/graph"
@@ -10,6 +11,7 @@ import (
 	"github.com/muster-marl/muster/pkg/env/oligopoly"
 	"github.com/muster-marl/muster/pkg/env/takeout"
 	"github.com/muster-marl/muster/pkg/nn"
+	"github.com/muster-marl/muster/pkg/replay"
 	"github.com/muster-marl/muster/pkg/rng"
 	"github.com/muster-marl/muster/pkg/train"
 	"github.com/muster-marl/muster/pkg/train/traintest"
@@ -76,15 +78,18 @@ func table(s *model.Scope, in Inputs) *Node {
 // The gradient of the team's error through the sum is that of each head with the same error:
 // ∂δ²/∂Qᵢ(aᵢ) = −2δ, and 0 for the other actions.
 func TestJointGradientIsTheSumOfHeadGradients(t *testing.T) {
-	sys := System{Name: "toy", Agent: table, Mixer: Additive, Team: SumOfRewards, Target: DoubleQ, Train: Training{Gamma: 0.5, RewardScale: 1}}
-	spec := env.Spec{Agents: 2, Actions: []int{3}}
+	sys := System{Name: "toy", Sees: Sees{Obs: true}, Agent: FeedForward(table), Mixer: Additive, Team: SumOfRewards, Target: DoubleQ, Loss: TD, Train: Training{Batch: 1, Gamma: 0.5, RewardScale: 1}}
+	feeds := newFeeds(sys, env.Spec{Agents: 2, Actions: []int{3}, ObsDim: 1})
 	out := onGo(t, func(root *model.Scope, in []*Node) []*Node {
-		seen := Inputs{Obs: in[0], Avail: in[1], Spec: spec}
-		delta, chosen := sys.tdError(root.In("online"), root.In("target"), transition{seen, seen, in[2], in[3], in[4]})
+		f, _ := feeds.forward(root, in)
+		f.run()
+		delta := MulScalar(f.Delta(f.Total()), -1)
 		p := nn.Params(root.At("online"), in[0].Graph())[0].NodeValue(in[0].Graph())
-		return []*Node{delta, chosen, p, Gradient(ReduceAllMean(Square(delta)), p)[0]}
-	}, []xla.Input{xla.F32(1, 1, 2, 1), xla.Bool(1, 1, 2, 3), xla.I32(1, 1, 2), xla.F32(1, 1, 2), xla.F32(1, 1, 1)},
-		[]float32{0, 0}, []bool{true, true, true, true, true, true}, []int32{1, 2}, []float32{3, 4}, []float32{1})
+		return []*Node{delta, f.Total(), p, Gradient(TD(f), p)[0]}
+	}, feeds.declare(1), feeds.fill(&replay.Sample{
+		Time: 1, Batch: 1, Obs: make([]float32, 4), Avail: slices.Repeat([]bool{true}, 12), Actions: []int32{1, 2},
+		Reward: []float32{3, 4}, Terminated: []float32{1}, Truncated: []float32{0},
+	}, 0, false, 1)...)
 	delta, q, grad := out[0].([]float32)[0], out[2].([]float32), out[3].([]float32)
 	if want := 7 - q[1] - q[5]; math.Abs(float64(delta-want)) > 1e-6 { // the end is not bootstrapped
 		t.Errorf("δ = %v, want r₁ + r₂ − Q₁(1) − Q₂(2) = %v", delta, want)
@@ -206,15 +211,17 @@ func TestBadSystems(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*System){
-		"learning rate -1":     func(s *System) { s.Train.LR = -1 },
-		"learning rate NaN":    func(s *System) { s.Train.LR = math.NaN() },
-		"γ = 1.5":              func(s *System) { s.Train.Gamma = 1.5 },
-		"no Agent":             func(s *System) { s.Agent = nil },
-		"only one of Mixer":    func(s *System) { s.Team = nil },
-		"from a buffer of 31":  func(s *System) { s.Train.Buffer = 31 },
-		"batches of 0":         func(s *System) { s.Train.Batch = 0 },
-		"has no name":          func(s *System) { s.Name = "" },
-		"want [time, batch":    func(s *System) { s.Mixer = func(_ *model.Scope, q *Node, _ Inputs) *Node { return ReduceAllSum(q) } },
+		"learning rate -1":    func(s *System) { s.Train.LR = -1 },
+		"learning rate NaN":   func(s *System) { s.Train.LR = math.NaN() },
+		"γ = 1.5":             func(s *System) { s.Train.Gamma = 1.5 },
+		"no Agent":            func(s *System) { s.Agent.Values = nil },
+		"only one of Mixer":   func(s *System) { s.Team = nil },
+		"from a buffer of 31": func(s *System) { s.Train.Buffer = 31 },
+		"batches of 0":        func(s *System) { s.Train.Batch = 0 },
+		"has no name":         func(s *System) { s.Name = "" },
+		"want [time, batch": func(s *System) {
+			s.Mixer = func(_ *model.Scope, q *Node, _ Values, _ Inputs) *Node { return ReduceAllSum(q) }
+		},
 		"scales rewards by 0":  func(s *System) { s.Train.RewardScale = 0 },
 		"0 environments":       func(s *System) { s.Train.Envs = 0 },
 		"clips gradients to 0": func(s *System) { s.Train.ClipNorm = 0 },

@@ -1,0 +1,63 @@
+package value
+
+import (
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// AQMIX is QMIX over entities: attention in the agents' network and in the mixer, so that team sizes may vary (Iqbal et
+// al., ICML 2021, §2.3; "qmix_atten" in shariqiqbal2810/REFIL).
+func AQMIX(w Width, t Training) System {
+	return System{
+		Name: "aqmix", Sees: Sees{Entities: true, Last: true}, Agent: Entities(w), Mixer: Flexible(w),
+		Team: SharedReward, Target: DoubleQ, Loss: TD, Train: t,
+	}
+}
+
+// EntityVDN is VDN with AQMIX's agents ("vdn_atten" in shariqiqbal2810/REFIL).
+func EntityVDN(w Width, t Training) System {
+	sys := AQMIX(w, t)
+	sys.Name, sys.Mixer = "vdn-entity", Additive
+	return sys
+}
+
+// Flexible is REFIL's mixer of any number of agents: QMIX's with weights from attention over the entities, and Softmax
+// in place of Abs (shariqiqbal2810/REFIL, src/modules/mixers/flex_qmix.py):
+//
+//	Q_tot = elu(q·softmax(W₁) + b₁)·softmax(w₂) + V
+//
+// Means run over all slots of agents, absent ones too, so that the biases grow with the team. Of several views only W₁
+// has a row for each.
+func Flexible(w Width) Mixer {
+	return func(s *model.Scope, q *Node, _ Values, in Inputs) *Node {
+		w1 := hypernetwork(s.In("w1"), in, described(in), w.Hyper, w.Heads, w.Mixing)
+		return mixFlexibly(s, q, w1, in, w)
+	}
+}
+
+// mixFlexibly mixes q [time, batch, agent] by W₁ [time, batch, agent, mixing] before its Softmax.
+func mixFlexibly(s *model.Scope, q, w1 *Node, in Inputs, w Width) *Node {
+	in.Views = nil
+	make := func(name string) *Node { // [time, batch, agent, mixing]
+		s := s.In("%s", name)
+		return once(in, s.Scope()+" out", described(in), func() *Node {
+			return hypernetwork(s, in, described(in), w.Hyper, w.Heads, w.Mixing)
+		})
+	}
+	hidden := ReduceSum(Mul(ExpandAxes(q, -1), Softmax(w1, -1)), 2)
+	hidden = elu(Add(hidden, ReduceMean(make("b1"), 2)))
+	w2 := Softmax(ReduceMean(make("w2"), 2), -1)
+	return ExpandAxes(Add(ReduceSum(Mul(hidden, w2), 2), ReduceMean(make("v"), 2, 3)), -1)
+}
+
+// LinearFlexible is REFIL's mixer for the group-matching game ("lin_flex_qmix" in shariqiqbal2810/REFIL):
+//
+//	Q_tot = Σₐ softmaxₐ(w)·qₐ + V
+func LinearFlexible(w Width) Mixer {
+	return func(s *model.Scope, q *Node, _ Values, in Inputs) *Node {
+		weights := Softmax(ReduceMean(hypernetwork(s.In("w1"), in, described(in), w.Hyper, w.Heads, w.Mixing), 3), 2)
+		in.Views = nil
+		v := ReduceMean(hypernetwork(s.In("v"), in, described(in), w.Hyper, w.Heads, w.Mixing), 2, 3)
+		return ExpandAxes(Add(ReduceSum(Mul(q, weights), 2), v), -1)
+	}
+}

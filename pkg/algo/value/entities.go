@@ -1,0 +1,114 @@
+package value
+
+import (
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+	"github.com/muster-marl/muster/pkg/nn"
+)
+
+// Width holds the sizes of networks over entities.
+type Width struct {
+	Attention int // of the layers before the attention and of the attention itself
+	Heads     int
+	Memory    int // of the GRU
+	Hyper     int // of layers and attention in hypernetworks
+	Mixing    int // of the mixed layer
+	Encoder   int // of what describes an agent in its group
+}
+
+// PaperWidth returns the sizes of REFIL's code (shariqiqbal2810/REFIL, src/config/algs/refil.yaml), which bilateral team
+// formation keeps, with an encoder of GoMARL's size (zyfsjycc/GoMARL, src/config/algs/group.yaml).
+func PaperWidth() Width {
+	return Width{Attention: 128, Heads: 4, Memory: 64, Hyper: 128, Mixing: 32, Encoder: 32}
+}
+
+// TinyWidth returns the sizes that go with Tiny.
+func TinyWidth() Width {
+	return Width{Attention: 32, Heads: 2, Memory: 32, Hyper: 32, Mixing: 16, Encoder: 16}
+}
+
+// Entities is the agent network of REFIL, one for all agents (Iqbal et al., ICML 2021; shariqiqbal2810/REFIL,
+// src/modules/agents/entity_rnn_agent.py): a dense layer over each entity, attention of each agent over the entities that
+// it sees, a dense layer, a GRU, and a value of each action; 0 for agents who are absent. Sees.Entities and Sees.Last
+// are needed.
+func Entities(w Width) Agent {
+	return Agent{Memory: w.Memory, Values: func(s *model.Scope, in Inputs) Values {
+		h := remember(s, in, perceive(s, in, described(in), w), w.Memory)
+		return Values{Q: ofPresent(layer(s.In("q"), h, in.Spec.Choices()), in), Memory: h}
+	}}
+}
+
+// perceive is what each agent makes of the entities x [time, batch, entity, k] that it sees, in each view:
+// [time, batch, agent, Memory].
+func perceive(s *model.Scope, in Inputs, x *Node, w Width) *Node {
+	return nn.ReLU(layer(s.In("fc2"), attend(s, in, x, in.Hidden, w.Attention, w.Heads), w.Memory))
+}
+
+// hypernetwork turns the entities x [time, batch, entity, k] into numbers for each agent, in each view, seen or not:
+// [time, batch, agent, out], 0 for agents who are absent (shariqiqbal2810/REFIL, src/modules/mixers/flex_qmix.py).
+func hypernetwork(s *model.Scope, in Inputs, x *Node, width, heads, out int) *Node {
+	return ofPresent(layer(s.In("out"), attend(s, in, x, unrelated(in), width, heads), out), in)
+}
+
+// attend is a dense layer over entities x [time, batch, entity, k], ReLU, and in each view the attention of all agents
+// over those that are not hidden [time, batch, agent, entity]: [time, batch, agent, width].
+func attend(s *model.Scope, in Inputs, x, hidden *Node, width, heads int) *Node {
+	n, d := in.Spec.Agents, x.Shape().Dimensions
+	t, b, e := d[0], d[1], d[2]
+	look := once(in, s.Scope(), x, func() nn.Sight {
+		x := Reshape(nn.ReLU(layer(s.In("fc1"), x, width)), t*b, e, width)
+		return nn.Look(s.In("attention"), x, n, heads)
+	})
+	absent := Reshape(overTime(LogicalNot(agents(in.Present, in)), t), t*b, n)
+	masks := []*Node{hidden}
+	if in.Views != nil {
+		masks = nil
+		for _, pairs := range in.Views {
+			masks = append(masks, LogicalOr(hidden, overTime(LogicalNot(pairs), t)))
+		}
+	}
+	y := look.Attend(Reshape(Stack(masks, 2), t*b, len(masks), n, e), absent)
+	return Reshape(y, t, b, len(masks)*n, width)
+}
+
+// described is entities, and behind them each agent's last action, zero for all others: [time, batch, entity, k].
+func described(in Inputs) *Node {
+	d, rest := in.Last.Shape().Dimensions, in.Spec.Entities-in.Spec.Agents
+	return once(in, "described", in.Entities, func() *Node {
+		last := in.Last
+		if rest > 0 {
+			last = Concatenate([]*Node{last, Zeros(last.Graph(), shapes.Make(last.DType(), d[0], d[1], rest, d[3]))}, 2)
+		}
+		return Concatenate([]*Node{in.Entities, last}, 3)
+	})
+}
+
+// agents cuts the second axis, of entities, to the agents, who are the first.
+func agents(x *Node, in Inputs) *Node { return Slice(x, AxisRange(), AxisRange(0, in.Spec.Agents)) }
+
+// overTime repeats x [batch, …] at every moment: [time, batch, …].
+func overTime(x *Node, t int) *Node {
+	return BroadcastToDims(ExpandAxes(x, 0), append([]int{t}, x.Shape().Dimensions...)...)
+}
+
+// ofPresent makes what is said of absent agents zero: x [time, batch, agent, k], of any number of views.
+func ofPresent(x *Node, in Inputs) *Node {
+	d := x.Shape().Dimensions
+	here := ConvertDType(agents(in.Present, in), x.DType())
+	if views := d[2] / in.Spec.Agents; views > 1 {
+		list := make([]*Node, views)
+		for i := range list {
+			list[i] = here
+		}
+		here = Concatenate(list, 1)
+	}
+	return Mul(x, Reshape(here, 1, d[1], d[2], 1))
+}
+
+// unrelated is true for pairs of an agent and an entity that are not both present: [time, batch, agent, entity].
+func unrelated(in Inputs) *Node {
+	t := in.Entities.Shape().Dim(0)
+	both := LogicalAnd(ExpandAxes(agents(in.Present, in), 2), ExpandAxes(in.Present, 1))
+	return overTime(LogicalNot(both), t)
+}
