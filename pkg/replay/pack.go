@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/muster-marl/muster/pkg/env"
 )
@@ -11,6 +12,9 @@ import (
 // The functions of this file write values into the head of b, or read them from it, and return what follows.
 
 func putFloats(b []byte, x []float32) []byte {
+	if little {
+		return b[copy(b[:4*len(x)], memory(x)):]
+	}
 	for j, v := range x {
 		binary.LittleEndian.PutUint32(b[4*j:], math.Float32bits(v))
 	}
@@ -18,10 +22,22 @@ func putFloats(b []byte, x []float32) []byte {
 }
 
 func floats(b []byte, x []float32) []byte {
+	if little {
+		return b[copy(memory(x), b[:4*len(x)]):]
+	}
 	for j := range x {
 		x[j] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*j:]))
 	}
 	return b[4*len(x):]
+}
+
+// little is true where numbers lie in memory as they do in records, so that copying them is enough: four times as
+// fast as one by one.
+var little = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+// memory is a view of x.
+func memory(x []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
 }
 
 func putHalves(b []byte, x []float32) []byte {
@@ -89,20 +105,30 @@ func bit(b bool) byte {
 }
 
 func putBits(b []byte, x []bool) []byte {
-	k := bitBytes(len(x))
-	clear(b[:k])
-	for j, ok := range x {
-		b[j/8] |= bit(ok) << (j % 8)
+	for ; len(x) >= 8; x = x[8:] {
+		e := (*[8]bool)(x)
+		b[0] = bit(e[0]) | bit(e[1])<<1 | bit(e[2])<<2 | bit(e[3])<<3 | bit(e[4])<<4 | bit(e[5])<<5 | bit(e[6])<<6 | bit(e[7])<<7
+		b = b[1:]
 	}
-	return b[k:]
+	if len(x) == 0 {
+		return b
+	}
+	b[0] = 0
+	for j, ok := range x {
+		b[0] |= bit(ok) << j
+	}
+	return b[1:]
 }
 
 func bits(b []byte, x []bool) []byte {
-	k := bitBytes(len(x))
-	for _, c := range b[:k] {
-		x = x[copy(x, eight[c][:]):]
+	for ; len(x) >= 8; x = x[8:] {
+		*(*[8]bool)(x), b = eight[b[0]], b[1:]
 	}
-	return b[k:]
+	if len(x) == 0 {
+		return b
+	}
+	copy(x, eight[b[0]][:])
+	return b[1:]
 }
 
 func putActions(b []byte, act []int32) []byte {
