@@ -173,8 +173,18 @@ func wantSample(t *testing.T, s *replay.Sample, spec env.Spec, keep replay.Keeps
 	}
 	got, wanted := reflect.ValueOf(*s), reflect.ValueOf(*want)
 	for k := range got.NumField() {
-		if a, b := got.Field(k).Interface(), wanted.Field(k).Interface(); !reflect.DeepEqual(a, b) {
-			t.Fatalf("episodes %v: %s is %v, want %v", list, got.Type().Field(k).Name, a, b)
+		a, b := got.Field(k), wanted.Field(k)
+		if reflect.DeepEqual(a.Interface(), b.Interface()) {
+			continue
+		}
+		name := got.Type().Field(k).Name
+		if a.Kind() != reflect.Slice || a.Len() != b.Len() {
+			t.Fatalf("episodes %v: %s is %v, want %v", list, name, a, b)
+		}
+		for j := range a.Len() {
+			if !a.Index(j).Equal(b.Index(j)) {
+				t.Fatalf("episodes %v: %s[%d] is %v, want %v", list, name, j, a.Index(j), b.Index(j))
+			}
 		}
 	}
 	return list

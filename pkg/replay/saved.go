@@ -50,7 +50,6 @@ func (r *Episodes) Load(in io.Reader) error {
 		return fmt.Errorf("replay: records %d to %d were saved, but %d to %d are there", first, next, r.store.base, r.store.next)
 	}
 	r.first = first
-	r.store.drop(first)
 	return r.find()
 }
 

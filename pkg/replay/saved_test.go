@@ -36,8 +36,10 @@ func resumeEpisodes(t *testing.T, e env.Env, keep replay.Keeps) {
 		}
 		if n > 0 {
 			parts = make()
-			if _, ok, err := d.Load(map[string]run.Checkpoint{"replay": parts}); err != nil || !ok {
-				t.Fatalf("loading: %v, %v", ok, err)
+			for range 2 { // the second takes the place of the first
+				if _, ok, err := d.Load(map[string]run.Checkpoint{"replay": parts}); err != nil || !ok {
+					t.Fatalf("loading: %v, %v", ok, err)
+				}
 			}
 		}
 		wantSame(t, parts, whole)
@@ -49,17 +51,6 @@ func resumeEpisodes(t *testing.T, e env.Env, keep replay.Keeps) {
 			t.Fatal(err)
 		}
 		d.Close()
-	}
-	r, err := run.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again := make() // loaded twice, as when the files change meanwhile
-	for range 2 {
-		if _, err := r.Restore(map[string]run.Checkpoint{"replay": again}); err != nil {
-			t.Fatal(err)
-		}
-		wantSame(t, again, parts)
 	}
 }
 
@@ -91,40 +82,53 @@ func wantSame(t *testing.T, got, want *replay.Episodes) {
 }
 
 // TestRoomIsUsedAgain: records that are no longer needed are given up, and what is held stays as it is when many
-// times as many have come after. Records of 140 kB make blocks of seven.
+// times as many have come after: the same as in a replay that is saved and loaded into a new one now and then.
+// Records of 140 kB make blocks of seven; while one slot plays twelve steps, the others play many episodes of one.
 func TestRoomIsUsedAgain(t *testing.T) {
+	length := func(e int) int {
+		if e%10 == 0 {
+			return reelSteps
+		}
+		return 1
+	}
 	e := broad{}
-	r := episodes(t, e, replay.Keeps{State: true}, 3, 5, 4)
-	p := newPlayer(3, mixed)
-	for k := range 400 {
+	make := func() *replay.Episodes { return episodes(t, e, replay.Keeps{State: true}, 3, 5, 4) }
+	r, twin := make(), make()
+	p, q := newPlayer(3, length), newPlayer(3, length)
+	for k := range 300 {
 		p.step(r, e.Spec())
-		if first, next := r.Records(); next-first > 5*13+3*13+3*2*13+7 {
+		q.step(twin, e.Spec())
+		first, next := r.Records()
+		if next-first > 2*reelSteps*6+7 { // since the oldest began: two a step for each slot, and a block
 			t.Fatalf("records %d to %d are held for 5 episodes of at most 12 steps and 3 that run", first, next)
 		}
-		if k%5 != 0 || !r.Ready() {
+		if k%50 == 49 {
+			var saved strings.Builder
+			if err := twin.Save(&saved); err != nil {
+				t.Fatal(err)
+			}
+			old := twin
+			twin = make()
+			for n := first; n < next; n++ {
+				twin.SetRecord(n, old.Record(n))
+			}
+			if err := twin.Load(strings.NewReader(saved.String())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if k%10 != 9 {
 			continue
 		}
+		wantSame(t, twin, r)
 		s := r.Sample(rng.New(1).Split("replay", int64(k)))
 		for i := range s.Batch {
-			at := func(m int) float32 { return s.State[(m*4+i)*35_000] }
+			at := func(m int) float32 { return s.State[(m*s.Batch+i)*35_000] }
 			episode := -int(at(0)) / 100
-			for m := range mixed(episode) + 1 {
-				if x := s.State[(m*4+i)*35_000+34_999]; at(m) != -float32(100*episode+m) || x != at(m)+17_499.5 {
+			for m := range length(episode) + 1 {
+				if x := s.State[(m*s.Batch+i)*35_000+34_999]; at(m) != -float32(100*episode+m) || x != at(m)+17_499.5 {
 					t.Fatalf("step %d: moment %d of episode %d is %v to %v", k, m, episode, at(m), x)
 				}
 			}
-		}
-		var saved strings.Builder
-		again := episodes(t, e, replay.Keeps{State: true}, 3, 5, 4)
-		first, next := r.Records()
-		for n := first; n < next; n++ {
-			again.SetRecord(n, r.Record(n))
-		}
-		if r.Save(&saved); k%100 == 0 {
-			if err := again.Load(strings.NewReader(saved.String())); err != nil {
-				t.Fatal(err)
-			}
-			wantSame(t, again, r)
 		}
 	}
 }
