@@ -83,7 +83,7 @@ func wantSame(t *testing.T, got, want *replay.Episodes) {
 
 // TestRoomIsUsedAgain: records that are no longer needed are given up, and what is held stays as it is when many
 // times as many have come after: the same as in a replay that is saved and loaded into a new one now and then.
-// Records of 140 kB make blocks of seven; while one slot plays twelve steps, the others play many episodes of one.
+// Records of 72 kB make blocks of 14; while one slot plays twelve steps, the others play many episodes of one.
 func TestRoomIsUsedAgain(t *testing.T) {
 	length := func(e int) int {
 		if e%10 == 0 {
@@ -95,14 +95,14 @@ func TestRoomIsUsedAgain(t *testing.T) {
 	make := func() *replay.Episodes { return episodes(t, e, replay.Keeps{State: true}, 3, 5, 4) }
 	r, twin := make(), make()
 	p, q := newPlayer(3, length), newPlayer(3, length)
-	for k := range 300 {
+	for k := range 200 {
 		p.step(r, e.Spec())
 		q.step(twin, e.Spec())
 		first, next := r.Records()
-		if next-first > 2*reelSteps*6+7 { // since the oldest began: two a step for each slot, and a block
+		if next-first > 2*reelSteps*6+14 { // since the oldest began: two a step for each slot, and a block
 			t.Fatalf("records %d to %d are held for 5 episodes of at most 12 steps and 3 that run", first, next)
 		}
-		if k%50 == 49 {
+		if k%40 == 39 {
 			var saved strings.Builder
 			if err := twin.Save(&saved); err != nil {
 				t.Fatal(err)
@@ -116,16 +116,16 @@ func TestRoomIsUsedAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if k%10 != 9 {
+		if k%20 != 19 {
 			continue
 		}
 		wantSame(t, twin, r)
 		s := r.Sample(rng.New(1).Split("replay", int64(k)))
 		for i := range s.Batch {
-			at := func(m int) float32 { return s.State[(m*s.Batch+i)*35_000] }
+			at := func(m int) float32 { return s.State[(m*s.Batch+i)*18_000] }
 			episode := -int(at(0)) / 100
 			for m := range length(episode) + 1 {
-				if x := s.State[(m*s.Batch+i)*35_000+34_999]; at(m) != -float32(100*episode+m) || x != at(m)+17_499.5 {
+				if x := s.State[(m*s.Batch+i)*18_000+17_999]; at(m) != -float32(100*episode+m) || x != at(m)+8_999.5 {
 					t.Fatalf("step %d: moment %d of episode %d is %v to %v", k, m, episode, at(m), x)
 				}
 			}
@@ -133,12 +133,12 @@ func TestRoomIsUsedAgain(t *testing.T) {
 	}
 }
 
-// broad is a reel with a state of 35,000 values.
+// broad is a reel with a state of 18,000 values.
 type broad struct{ reel }
 
 func (broad) Spec() env.Spec {
 	s := reel{}.Spec()
-	s.StateDim = 35_000
+	s.StateDim = 18_000
 	return s
 }
 
