@@ -26,11 +26,13 @@ import (
 // There is one network, not a stack: agents share it. Weights are "w" = W_in [1, width, 3·width], without bias, and
 // "out/w", "out/b", drawn from U(−1/√width, 1/√width) as in PyTorch.
 //
-// (Forward and backward of 32·60 rows, 16 entities, 8 queries on XLA, two shared cores, processor time, medians of 15
+// (Forward and backward of 32·60 rows, 16 entities, 8 queries on XLA, two shared cores, processor time, medians of
 // alternating runs, in ms for width 128 with 4 heads and width 32 with 2: 187 and 32; 212 and 34 with queries computed
 // for all entities; 184 and 31 with heads moved before the queries, 181 and 30 with a product of its own for each head,
-// 215 and 29 with all heads of a query as rows of one product with the others' columns zero. The projections alone are
-// 134 and 15. Three masks: 301 and 51 in one call, 480 and 89 in three.)
+// 215 and 29 with all heads of a query as rows of one product with the others' columns zero. With W_Q·W_Kᵀ of each head
+// multiplied first it is the same at width 128 and a fifth less at 32, a tenth with three masks; with W_V·W_out first
+// an eighth less at 32, but half as much again with three masks at 128. The projections alone are 134 and 15. Three
+// masks: 301 and 51 in one call, 480 and 89 in three.)
 func EntityAttention(s *model.Scope, x *Node, queries int, hidden, absent *Node, heads int) (out, logits *Node) {
 	look := Look(s, x, queries, heads)
 	return look.Attend(hidden, absent), look.Logits()

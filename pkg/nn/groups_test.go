@@ -54,11 +54,22 @@ func TestPoolGroupsRandom(t *testing.T) {
 		row, slot, j := i/(slots*k), i/k%slots, i%k
 		moved[(row*slots+(slot+1)%slots)*k+j] = want[i]
 	}
+	up, slope := noise("up", rows, slots, k), make([]float64, len(e.x)) // random values: one member holds each maximum
+	for i := range slope {
+		for slot := range slots {
+			at := (i/(agents*k)*slots+slot)*k + i%k
+			if group.x[i/k*slots+slot] > 0 && float64(e.x[i]) == want[at] {
+				slope[i] = float64(up.x[at])
+			}
+		}
+	}
 	each(t, func(t *testing.T, d *xla.Device) {
 		got := call(t, d, NewStore(rng.New(1)), func(_ *model.Scope, in []*Node) []*Node {
-			return []*Node{PoolGroups(in[0], in[1]), PoolGroups(in[0], in[2])}
-		}, e, group, turned)
+			s := PoolGroups(in[0], in[1])
+			return append([]*Node{s, PoolGroups(in[0], in[2])}, Gradient(ReduceAllSum(Mul(s, in[3])), in[0])...)
+		}, e, group, turned, up)
 		near(t, "s", got[0], want, 0)
+		near(t, "ds", got[2], slope, 0)
 		near(t, "s with other slots", got[1], moved, 0)
 		_, err := try(t, d, NewStore(rng.New(1)), func(_ *model.Scope, in []*Node) []*Node { return []*Node{PoolGroups(in[0], in[1])} }, noise("e", 2, 3, 4), noise("g", 2, 4, 4))
 		if err == nil || !strings.Contains(err.Error(), "nn: PoolGroups takes e [row, agent, k] and group [row, agent, slot], got (Float32)[2, 3, 4] and (Float32)[2, 4, 4]") {
