@@ -75,32 +75,61 @@ func (a Adam) Step(s *model.Scope, params []*model.Variable, grads []*Node, lr, 
 // StepNets is Step for those networks of a stack alone whose entry of nets (bool [net]) is true; parameters and
 // moments of the others stay as they are. nil means all.
 func (a Adam) StepNets(s *model.Scope, params []*model.Variable, grads []*Node, lr, step, nets *Node) {
-	g := step.Graph()
-	set := func(v *model.Variable, now *Node) {
-		if nets != nil {
-			dims := make([]int, now.Rank())
-			for i := range dims {
-				dims[i] = 1
-			}
-			dims[0] = now.Shape().Dim(0)
-			chosen := BroadcastToShape(Reshape(nets, dims...), shapes.Make(dtypes.Bool, now.Shape().Dimensions...))
-			now = Where(chosen, now, v.NodeValue(g))
-		}
-		v.SetNodeValue(now)
-	}
-	power := func(beta float64) *Node { return Pow(ConstAs(step, beta), step) }
-	scale1, scale2 := OneMinus(power(a.Beta1)), OneMinus(power(a.Beta2))
 	for i, p := range params {
-		dims := p.Shape().Dimensions
 		name := strings.ReplaceAll(p.Path(), "/", ":")
-		m, v := State(s, "m"+name, dims...), State(s, "v"+name, dims...)
-		m1 := Add(MulScalar(m.NodeValue(g), a.Beta1), MulScalar(grads[i], 1-a.Beta1))
-		v1 := Add(MulScalar(v.NodeValue(g), a.Beta2), MulScalar(Square(grads[i]), 1-a.Beta2))
-		set(m, m1)
-		set(v, v1)
-		change := Div(Div(m1, scale1), AddScalar(Sqrt(Div(v1, scale2)), a.Epsilon))
-		set(p, Sub(p.NodeValue(g), Mul(lr, change)))
+		change := a.change(s, name, grads[i], lr, step, nets)
+		assign(p, Sub(p.NodeValue(step.Graph()), change), nets)
 	}
+}
+
+// StepJoined is StepNets from what Join made of the gradients. There is one array of each moment for all parameters:
+// where these are many and small, the calls for each of them would take longer than their numbers.
+func (a Adam) StepJoined(s *model.Scope, params []*model.Variable, grads, lr, step, nets *Node) {
+	change, from := a.change(s, "", grads, lr, step, nets), 0
+	for _, p := range params {
+		size := p.Shape().Size() / grads.Shape().Dim(0)
+		own := Reshape(cut(change, 1, from, from+size), p.Shape().Dimensions...)
+		assign(p, Sub(p.NodeValue(step.Graph()), own), nets)
+		from += size
+	}
+	want(from == grads.Shape().Dim(1), "gradients of %d numbers for parameters of %d", grads.Shape().Dim(1), from)
+}
+
+// Join puts the gradients of a stack of networks, [net, …] each, behind one another: [net, number]. nets = 1 joins those
+// of stacks of several sizes, too.
+func Join(grads []*Node, nets int) *Node {
+	flat := make([]*Node, len(grads))
+	for i, g := range grads {
+		want(nets == 1 || g.Shape().Dim(0) == nets, "a gradient of shape %s cannot be joined with those of %d networks", g.Shape(), nets)
+		flat[i] = Reshape(g, nets, -1)
+	}
+	return Concatenate(flat, 1)
+}
+
+// change updates the moments called m and v and the rest of their name, and returns what is to be subtracted.
+func (a Adam) change(s *model.Scope, name string, grad, lr, step, nets *Node) *Node {
+	g, dims := step.Graph(), grad.Shape().Dimensions
+	power := func(beta float64) *Node { return Pow(ConstAs(step, beta), step) }
+	m, v := State(s, "m"+name, dims...), State(s, "v"+name, dims...)
+	m1 := Add(MulScalar(m.NodeValue(g), a.Beta1), MulScalar(grad, 1-a.Beta1))
+	v1 := Add(MulScalar(v.NodeValue(g), a.Beta2), MulScalar(Square(grad), 1-a.Beta2))
+	assign(m, m1, nets)
+	assign(v, v1, nets)
+	return Mul(lr, Div(Div(m1, OneMinus(power(a.Beta1))), AddScalar(Sqrt(Div(v1, OneMinus(power(a.Beta2)))), a.Epsilon)))
+}
+
+// assign gives v a new value for the networks that nets names, nil for all.
+func assign(v *model.Variable, now, nets *Node) {
+	if nets != nil {
+		dims := make([]int, now.Rank())
+		for i := range dims {
+			dims[i] = 1
+		}
+		dims[0] = now.Shape().Dim(0)
+		chosen := BroadcastToShape(Reshape(nets, dims...), shapes.Make(dtypes.Bool, now.Shape().Dimensions...))
+		now = Where(chosen, now, v.NodeValue(now.Graph()))
+	}
+	v.SetNodeValue(now)
 }
 
 // RMSProp holds the constants of RMSProp (Hinton, lecture 6e of Neural Networks for Machine Learning, 2012) in the

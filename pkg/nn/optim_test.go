@@ -70,42 +70,56 @@ func TestAdam(t *testing.T) {
 			want[i] -= float64(rates[k]) * mHat / (math.Sqrt(vHat) + 1e-8)
 		}
 	}
+	forms := []struct {
+		moments int
+		step    func(s *model.Scope, params []*model.Variable, grads []*Node, lr, step *Node)
+	}{
+		{4, adam.Step},
+		{2, func(s *model.Scope, params []*model.Variable, grads []*Node, lr, step *Node) {
+			adam.StepJoined(s, params, Join(grads, 1), lr, step, nil)
+		}},
+		{2, func(s *model.Scope, params []*model.Variable, grads []*Node, lr, step *Node) {
+			adam.StepJoined(s, params, Join(grads, 2), lr, step, Const(lr.Graph(), []bool{true, true}))
+		}},
+	}
 	each(t, func(t *testing.T, d *xla.Device) {
-		store := NewStore(rng.New(1))
-		err := xla.SetValues(store, map[string]xla.Value{
-			"/net/x/y": {Dims: []int{2, 2}, Flat: start}, "/net/z": {Dims: []int{2, 2}, Flat: start},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := xla.Compile(d, "adam", store, func(s *model.Scope, in []*Node) []*Node {
-			net := s.In("net")
-			a, b := net.In("x").GetVariable("y"), net.GetVariable("z")
-			before := a.NodeValue(in[0].Graph())
-			adam.Step(s.In("adam"), []*model.Variable{a, b}, []*Node{in[0], Neg(in[0])}, in[1], in[2])
-			return []*Node{before}
-		}, xla.F32(2, 2), xla.F32(), xla.F32())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for k, g := range grads {
-			if _, err := p.Call(g, rates[k:k+1], []float32{float32(k + 1)}); err != nil {
+		for _, form := range forms {
+			store := NewStore(rng.New(1))
+			err := xla.SetValues(store, map[string]xla.Value{
+				"/net/x/y": {Dims: []int{2, 2}, Flat: start}, "/net/z": {Dims: []int{2, 2}, Flat: start},
+			})
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		mirrored := make([]float64, 4) // the opposite gradients give the opposite way
-		for i := range mirrored {
-			mirrored[i] = 2*float64(start[i]) - want[i]
-		}
-		values, err := xla.Values(store, "/net")
-		if err != nil {
-			t.Fatal(err)
-		}
-		near(t, "x/y", values["/net/x/y"].Flat, want, 2e-6)
-		near(t, "z", values["/net/z"].Flat, mirrored, 2e-6)
-		moments, err := xla.Values(store, "/adam")
-		if err != nil || len(moments) != 4 {
-			t.Errorf("%d moments, want 4 (%v)", len(moments), err)
+			p, err := xla.Compile(d, "adam", store, func(s *model.Scope, in []*Node) []*Node {
+				net := s.In("net")
+				a, b := net.In("x").GetVariable("y"), net.GetVariable("z")
+				before := a.NodeValue(in[0].Graph())
+				form.step(s.In("adam"), []*model.Variable{a, b}, []*Node{in[0], Neg(in[0])}, in[1], in[2])
+				return []*Node{before}
+			}, xla.F32(2, 2), xla.F32(), xla.F32())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k, g := range grads {
+				if _, err := p.Call(g, rates[k:k+1], []float32{float32(k + 1)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mirrored := make([]float64, 4) // the opposite gradients give the opposite way
+			for i := range mirrored {
+				mirrored[i] = 2*float64(start[i]) - want[i]
+			}
+			values, err := xla.Values(store, "/net")
+			if err != nil {
+				t.Fatal(err)
+			}
+			near(t, "x/y", values["/net/x/y"].Flat, want, 2e-6)
+			near(t, "z", values["/net/z"].Flat, mirrored, 2e-6)
+			moments, err := xla.Values(store, "/adam")
+			if err != nil || len(moments) != form.moments {
+				t.Errorf("%d moments, want %d (%v)", len(moments), form.moments, err)
+			}
 		}
 	})
 }

@@ -89,29 +89,35 @@ func TestAttend(t *testing.T) {
 // A step of chosen networks leaves parameters and moments of the others as they are.
 func TestStepNets(t *testing.T) {
 	each(t, func(t *testing.T, d *xla.Device) {
-		store := NewStore(rng.New(1))
-		one := array{nil, []float32{1}}
-		step := func(nets func(g *Graph) *Node) map[string]xla.Value {
-			call(t, d, store, func(s *model.Scope, in []*Node) []*Node {
-				g := in[0].Graph()
-				w := Variable(s, g, "w", FanIn, 3, 2, 3, 1)
-				p := Params(s, g)
-				DefaultAdam().StepNets(s.In("adam"), p, []*Node{OnesLike(w)}, in[0], in[0], nets(g))
-				return []*Node{ReduceAllSum(w)}
-			}, one)
-			v, err := xla.Values(store, "/")
-			if err != nil {
-				t.Fatal(err)
+		for _, joined := range []bool{false, true} {
+			store := NewStore(rng.New(1))
+			one := array{nil, []float32{1}}
+			step := func(nets func(g *Graph) *Node) map[string]xla.Value {
+				call(t, d, store, func(s *model.Scope, in []*Node) []*Node {
+					g := in[0].Graph()
+					w := Variable(s, g, "w", FanIn, 3, 2, 3, 1)
+					p := Params(s, g)
+					if grads := []*Node{OnesLike(w)}; joined {
+						DefaultAdam().StepJoined(s.In("adam"), p, Join(grads, 2), in[0], in[0], nets(g))
+					} else {
+						DefaultAdam().StepNets(s.In("adam"), p, grads, in[0], in[0], nets(g))
+					}
+					return []*Node{ReduceAllSum(w)}
+				}, one)
+				v, err := xla.Values(store, "/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				return v
 			}
-			return v
-		}
-		first := step(func(*Graph) *Node { return nil })
-		second := step(func(g *Graph) *Node { return Const(g, []bool{false, true}) })
-		for path, v := range first {
-			a, b := v.Flat.([]float32), second[path].Flat.([]float32)
-			for i := range a {
-				if same := a[i] == b[i]; same != (i < 3) {
-					t.Errorf("%s[%d] stays %v, want %v", path, i, same, i < 3)
+			first := step(func(*Graph) *Node { return nil })
+			second := step(func(g *Graph) *Node { return Const(g, []bool{false, true}) })
+			for path, v := range first {
+				a, b := v.Flat.([]float32), second[path].Flat.([]float32)
+				for i := range a {
+					if same := a[i] == b[i]; same != (i < 3) {
+						t.Errorf("%s[%d] stays %v, want %v", path, i, same, i < 3)
+					}
 				}
 			}
 		}

@@ -198,7 +198,8 @@ func (s System) descend(root *model.Scope, loss *Node, scalar func(int) *Node, t
 	g := loss.Graph()
 	var params []*model.Variable
 	ends := []int{}
-	for _, part := range []string{"actor", "critic"} {
+	parts := []string{"actor", "critic"}
+	for _, part := range parts {
 		params = append(params, nn.Params(root.At("online").At("%s", part), g)...)
 		ends = append(ends, len(params))
 	}
@@ -224,7 +225,11 @@ func (s System) descend(root *model.Scope, loss *Node, scalar func(int) *Node, t
 		if to == from {
 			continue
 		}
-		clipped, size := clip(grads[from:to], s.Train.ClipNorm)
+		nets := 1
+		if s.Own {
+			nets = params[from].Shape().Dim(0)
+		}
+		clipped, size := clip([]*Node{nn.Join(grads[from:to], nets)}, s.Train.ClipNorm)
 		if i == 0 && s.Turns != nil {
 			size = Mul(size, turn)
 		}
@@ -233,7 +238,7 @@ func (s System) descend(root *model.Scope, loss *Node, scalar func(int) *Node, t
 		} else {
 			norm = Max(norm, size)
 		}
-		adam.StepNets(optimiser, params[from:to], clipped, scalar(controlLR), scalar(controlStep), chosen[i])
+		adam.StepJoined(optimiser.In("%s", parts[i]), params[from:to], clipped[0], scalar(controlLR), scalar(controlStep), chosen[i])
 		from = to
 	}
 	return norm
