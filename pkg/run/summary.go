@@ -18,7 +18,13 @@ const summaryPoints = 300
 // Summary writes the run to the folder dst without checkpoints, replay and log, for publication: each curve
 // thinned to 300 of its points, the first and the last among them, all evaluations for tables, the recorded episodes of
 // the first evaluation and of those for tables, and no names of machines or folders. Open reads a summary like a run; it cannot go on. An older summary is replaced.
-func (r *Run) Summary(dst string) error {
+func (r *Run) Summary(dst string) error { return r.Thinned(dst, summaryPoints) }
+
+// Thinned is Summary with so many points of each curve, at least 2: for many runs of which the end matters.
+func (r *Run) Thinned(dst string, points int) error {
+	if points < 2 {
+		return fmt.Errorf("run: a summary of %s with %d points of each curve, want at least 2", r.Dir, points)
+	}
 	c, err := readConfig(r.Dir)
 	if err != nil {
 		return fmt.Errorf("run: no summary of %s: %w", r.Dir, err)
@@ -29,11 +35,11 @@ func (r *Run) Summary(dst string) error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	metrics, err := r.thinMetrics()
+	metrics, err := r.thinMetrics(points)
 	if err != nil {
 		return err
 	}
-	evals, err := r.thinEvaluations()
+	evals, err := r.thinEvaluations(points)
 	if err != nil {
 		return err
 	}
@@ -94,7 +100,7 @@ func (r *Run) copyEpisodes(dst *os.Root) error {
 }
 
 // thinMetrics returns the lines of metrics.jsonl with those values that their curves keep.
-func (r *Run) thinMetrics() ([]byte, error) {
+func (r *Run) thinMetrics(most int) ([]byte, error) {
 	points := map[string]int{}
 	count := func(row map[string]*float64) error {
 		for name, v := range row {
@@ -114,11 +120,11 @@ func (r *Run) thinMetrics() ([]byte, error) {
 			if v != nil {
 				seen[name]++
 			}
-			if name != "steps" && name != "updates" && name != "seconds" && (v == nil || !kept(seen[name]-1, points[name])) {
+			if name != "steps" && name != "updates" && name != "seconds" && (v == nil || !kept(seen[name]-1, points[name], most)) {
 				delete(row, name)
 			}
 		}
-		if len(row) <= 3 && !kept(seen["steps"]-1, points["steps"]) {
+		if len(row) <= 3 && !kept(seen["steps"]-1, points["steps"], most) {
 			return nil
 		}
 		return writeLine(&out, row)
@@ -127,7 +133,7 @@ func (r *Run) thinMetrics() ([]byte, error) {
 }
 
 // thinEvaluations returns the lines of eval.jsonl that the curve of each cell keeps, and all others.
-func (r *Run) thinEvaluations() ([]byte, error) {
+func (r *Run) thinEvaluations(most int) ([]byte, error) {
 	list, err := r.Evaluations()
 	if err != nil {
 		return nil, err
@@ -141,7 +147,7 @@ func (r *Run) thinEvaluations() ([]byte, error) {
 	var out bytes.Buffer
 	for _, e := range list {
 		if e.Stream == "eval" {
-			if seen[e.Cell]++; !kept(seen[e.Cell]-1, points[e.Cell]) {
+			if seen[e.Cell]++; !kept(seen[e.Cell]-1, points[e.Cell], most) {
 				continue
 			}
 		}
@@ -152,13 +158,13 @@ func (r *Run) thinEvaluations() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// kept reports whether point i of n is one of the evenly spaced ones.
-func kept(i, n int) bool {
-	if n <= summaryPoints {
+// kept reports whether point i of n is one of the at most most evenly spaced ones.
+func kept(i, n, most int) bool {
+	if n <= most {
 		return true
 	}
-	// Point i is kept where the rounded-up grid position moves: the points ⌈k·(n−1)/(summaryPoints−1)⌉.
-	const gaps = summaryPoints - 1
+	// Point i is kept where the rounded-up grid position moves: the points ⌈k·(n−1)/(most−1)⌉.
+	gaps := most - 1
 	k := i * gaps / (n - 1)
 	return (k*(n-1)+gaps-1)/gaps == i
 }

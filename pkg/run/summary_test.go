@@ -122,6 +122,17 @@ func TestSummary(t *testing.T) {
 			t.Errorf("the summary has lost %q:\n%s", kept, config)
 		}
 	}
+	if err := r.Thinned(dst, 11); err != nil {
+		t.Fatal(err)
+	}
+	thin, err := Open(dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := thin.Metrics("loss"); err != nil || len(p) != 11 || p[0].Value != 0 || p[10].Value != lines-1 {
+		t.Errorf("thinned to %v (%v), want 11 points from 0 to %d", p, err, lines-1)
+	}
+	wantError(t, r.Thinned(dst, 1), "1 points")
 	_, err = Create(dst, c)
 	wantError(t, err, "summary", "cannot go on")
 	wantError(t, r.Summary(dir), "holds a run")
