@@ -21,7 +21,7 @@ import (
 //	Qᵢ(s, a₁, a₂) ← Qᵢ + LR·(rᵢ + γ·Qᵢ(s', a₁*, a₂*) − Qᵢ)
 //
 // It is a cheap oracle for small games beside the learners with networks. A state is what agent 0 observes, bit by bit.
-// Ties go to the lowest action. The deep version, with a follower who learns a policy, is missing.
+// Ties go to the lowest action. DeepBiAC has networks.
 type BiAC struct {
 	LR, Gamma float64
 	Envs      int    // environments stepped together

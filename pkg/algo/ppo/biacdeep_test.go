@@ -1,0 +1,208 @@
+package ppo
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+	"github.com/muster-marl/muster/pkg/env/matrix"
+	"github.com/muster-marl/muster/pkg/env/oligopoly"
+	"github.com/muster-marl/muster/pkg/eval"
+	"github.com/muster-marl/muster/pkg/replay"
+	"github.com/muster-marl/muster/pkg/rng"
+	"github.com/muster-marl/muster/pkg/train"
+	"github.com/muster-marl/muster/pkg/train/traintest"
+	"github.com/muster-marl/muster/pkg/xla"
+)
+
+// deepest is BiACNets for the few steps of tests.
+func deepest(steps int64) DeepBiAC {
+	d := BiACNets()
+	d.LR, d.Batch, d.Warmup, d.Epsilon = 3e-3, 64, 200, Linear{1, 0.1, steps / 2}
+	return d
+}
+
+// hopeful leaders count on the reply that is best for themselves.
+func hopeful(values, _ *Node) *Node { return ReduceMax(values, 2) }
+
+// bilevelPlay trains d and returns the loop, for its policy.
+func bilevelPlay(t *testing.T, d DeepBiAC, w matrix.Game, steps int64) []int32 {
+	t.Helper()
+	l, err := train.NewLoop(w, d, train.Setup{Key: rng.New(1), Backend: xla.Go, Threads: 1}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for l.Steps() < steps {
+		if err := l.Iterate(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return played{loop: l}.choose(t, w)
+}
+
+// In Climbing the leader's best entry, 30, is no reply of the follower: who foresees replies ends at (0, 0), which pays 20
+// and 15, who hopes for the best at (1, 1), 10 and 5.
+func TestDeepBiACClimbs(t *testing.T) {
+	const steps = 4000
+	w := matrix.Climbing()
+	if got, want := bilevelPlay(t, deepest(steps), w, steps), stackelberg(t, w); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	blind := deepest(steps)
+	blind.Expect = hopeful
+	if got, want := bilevelPlay(t, blind, w, steps), []int32{1, 1}; !slices.Equal(got, want) {
+		t.Errorf("a leader who hopes for the best ends at %v, want %v: the check would not notice a broken method", got, want)
+	}
+}
+
+// Coordination over ten steps: backward induction gives 29 and 24. Targets go through all of them.
+func TestDeepBiACSolvesSteps(t *testing.T) {
+	if !long() {
+		t.Skip("takes minutes: set MUSTER_LONG=1")
+	}
+	const steps = 50_000
+	w, solved := matrix.Coordination(), 0
+	for seed := range uint64(3) {
+		d := BiACNets()
+		d.Epsilon = Linear{1, 0.1, steps / 2}
+		l, err := train.NewLoop(w, d, train.Setup{Key: rng.New(seed)}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for l.Steps() < steps {
+			if err := l.Iterate(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		result, err := eval.Run(t.Context(), w, l.Learner.Policy(), rng.New(1), eval.Plan{Stream: "eval", Episodes: 1, Envs: 1})
+		l.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("seed %d: greedy play is worth %v to both in the mean", seed, result.Returns[0])
+		if result.Returns[0] == 26.5 {
+			solved++
+		}
+	}
+	if solved < 2 {
+		t.Errorf("26.5 in %d of 3 seeds, want at least 2", solved)
+	}
+}
+
+// A target by hand: leaders' values and replies choose the pair whose target values count, unless the task has ended.
+func TestDeepBiACPair(t *testing.T) {
+	w := matrix.Climbing()
+	e, err := w.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		expect      Expect
+		lead, reply []float32
+	}{
+		{Replies, []float32{0, 0, 1}, []float32{1, 0, 0, 0, 1, 0, 0, 0, 1}}, // 0, 2 and 5 under the replies 0, 1, 2
+		{hopeful, []float32{0, 1, 0}, []float32{1, 0, 0, 0, 1, 0, 0, 0, 1}}, // 4, 9 and 5 at best
+	} {
+		l := &levels{method: DeepBiAC{Expect: c.expect}, spec: e.Spec()}
+		out := onGo(t, func(_ *model.Scope, in []*Node) []*Node {
+			lead, reply := l.pair(in[0], in[1], in[2])
+			return []*Node{lead, reply}
+		}, []xla.Input{xla.F32(2, 1, 3, 3), xla.F32(1, 3, 3), xla.Bool(1, 2, 3)},
+			[]float32{0, 4, 0, 9, 2, 0, 0, 0, 5, 7, 7, 7, 7, 7, 7, 7, 7, 7}, // Q₁, Q₂
+			[]float32{-0.1, -3, -4, -2, -0.2, -2, -9, -2, -1}, []bool{true, true, true, true, true, true})
+		if lead, reply := out[0].([]float32), out[1].([]float32); !slices.Equal(lead, c.lead) || !slices.Equal(reply, c.reply) {
+			t.Errorf("lead %v, replies %v, want %v, %v", lead, reply, c.lead, c.reply)
+		}
+	}
+	l := &levels{method: DeepBiAC{Expect: Replies}, spec: e.Spec()}
+	out := onGo(t, func(_ *model.Scope, in []*Node) []*Node {
+		lead, _ := l.pair(in[0], in[1], in[2])
+		return []*Node{lead}
+	}, []xla.Input{xla.F32(2, 1, 3, 3), xla.F32(1, 3, 3), xla.Bool(1, 2, 3)},
+		[]float32{0, 4, 0, 9, 2, 0, 0, 0, 5, 7, 7, 7, 7, 7, 7, 7, 7, 7}, []float32{-0.1, -3, -4, -2, -0.2, -2, -9, -2, -1}, []bool{true, true, false, true, true, true})
+	if lead := out[0].([]float32); !slices.Equal(lead, []float32{0, 1, 0}) {
+		t.Errorf("without choice 2 the leader takes %v, want choice 1", lead)
+	}
+}
+
+func TestDeepBiACResumes(t *testing.T) {
+	for _, backend := range backends(t) {
+		t.Run(backend, func(t *testing.T) {
+			t.Setenv("GOMLX_BACKEND", backend)
+			d := deepest(600)
+			d.Hidden, d.Batch, d.Warmup = 6, 8, 40
+			traintest.Resume(t, matrix.Coordination(), d, 300)
+		})
+	}
+}
+
+func TestDeepBiACRefuses(t *testing.T) {
+	market, err := oligopoly.Market{Firms: 2}.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = BiACNets().Build(train.Setup{Env: market})
+	wantLine(t, err, "oligopoly/2 has 2 agents, 0 action heads and continuous actions of size 1, want 2, 1 and 0 for biac-deep")
+	for _, c := range []struct {
+		change func(*DeepBiAC)
+		want   string
+	}{
+		{func(d *DeepBiAC) { d.Tau = 0 }, "τ = 0"},
+		{func(d *DeepBiAC) { d.LR = math.NaN() }, "a learning rate of NaN"},
+		{func(d *DeepBiAC) { d.Hidden = 0 }, "layers of 0 and 10 environments"},
+		{func(d *DeepBiAC) { d.Batch = 0 }, "batches of 0 steps"},
+	} {
+		d := BiACNets()
+		c.change(&d)
+		_, _, err := d.Build(train.Setup{Env: matrix.Climb{}})
+		wantLine(t, err, c.want)
+	}
+}
+
+// The loss of two steps by hand, from what the networks say: the first goes on, to the value of the pair that both levels
+// would choose there; the second ends the task, so that only its rewards count.
+func TestDeepBiACTargets(t *testing.T) {
+	d := deepest(100)
+	d.Batch, d.Warmup, d.Gamma = 2, 2, 0.5
+	e, err := matrix.Climbing().New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, _, err := d.Build(train.Setup{Env: e, Key: rng.New(3), Backend: xla.Go})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := built.(*levels)
+	look, err := xla.Compile(l.dev, "look", l.store, func(root *model.Scope, in []*Node) []*Node {
+		s, state := root.In("online"), Reshape(in[0], 4, -1)
+		return []*Node{l.critics(s, state), l.follower(s, state, in[1])}
+	}, xla.F32(4, 2, 1), xla.Bool(4, 2, 3))
+	obs, avail := []float32{0.3, -1, 0.7, 0, 2, 0.5, -0.4, 1}, make([]bool, 24) // two moments before, two after
+	fill(avail, true)
+	seen := call(t, look, err, obs, avail)
+	q, logp := seen[0].([]float32), seen[1].([]float32)
+	at := func(agent, row, a, b int) float64 { return float64(q[((agent*4+row)*3+a)*3+b]) }
+	lead, answer := 0, [3]int{}
+	for a := range 3 {
+		own := logp[(2*3+a)*3 : (2*3+a+1)*3]
+		answer[a] = slices.Index(own, slices.Max(own))
+		if at(0, 2, a, answer[a]) > at(0, 2, lead, answer[lead]) {
+			lead = a
+		}
+	}
+	acts, reward := []int32{1, 2, 0, 1}, []float32{3, -1, 0.5, 4}
+	want := 0.0
+	for agent := range 2 {
+		went := float64(reward[agent]) + 0.5*at(agent, 2, lead, answer[lead]) - at(agent, 0, 1, 2)
+		ended := float64(reward[2+agent]) - at(agent, 1, 0, 1)
+		want += (went*went + ended*ended) / 2
+	}
+	m, err := l.Update(&replay.Sample{Time: 1, Batch: 2, Obs: obs, Avail: avail, Actions: acts, Reward: reward, Terminated: []float32{0, 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	near(t, "loss", m["loss"], want, 1e-4)
+}
