@@ -161,55 +161,6 @@ func TestLeadersAndFollowers(t *testing.T) {
 	}
 }
 
-// Ten seeds of 20,000 plays under Ours. Where agents choose at the same time, Mixing and Climbing are never held. In
-// Penalty they are: as the entropy coefficient falls, playing both risky actions alike becomes unstable before
-// the safe one has won, and they settle for (0, 2) together. (Reference runs of others end at the safe (1, 1).)
-func TestOneStepGames(t *testing.T) {
-	if !long() {
-		t.Skip("takes half an hour: set MUSTER_LONG=1")
-	}
-	ours := Ours(OneStep(), 20_000)
-	reversed := InOrder(STEER(one(), Token, ours), 1, 0)
-	reversed.Name = "steer, agent 1 first"
-	type row struct {
-		sys     System
-		world   matrix.Game
-		order   []int
-		at      int // least number of seeds that hold the solution, of 10; −1 = at most none
-		replies int // least number of seeds with the right reply to every choice
-		sampled float64
-	}
-	steer := STEER(one(), Token, ours)
-	rows := []row{
-		{steer, matrix.SkewedPenalty(-100), nil, 9, 0, 7}, {steer, matrix.Mixing(), nil, 9, 9, 2}, {steer, matrix.MixingReverse(), nil, 9, 0, -100},
-		{steer, matrix.Climbing(), nil, 8, 0, 14}, {reversed, matrix.Mixing(), []int{1, 0}, 9, 0, -100},
-		{MAT(one(), ours), matrix.Mixing(), nil, 0, 0, -100}, {STEP(Hyper{64, 16}, ours), matrix.Mixing(), nil, 0, 0, -100},
-	}
-	for _, s := range []System{MAPPO(apart(), ours), IPPO(apart(), ours), HAPPO(apart(), ours), A2PO(apart(), ours)} {
-		rows = append(rows, row{s, matrix.Mixing(), nil, -1, 0, -100}, row{s, matrix.Climbing(), nil, -1, 0, -100}, row{s, matrix.SkewedPenalty(-100), nil, 0, 0, -100})
-	}
-	for _, r := range rows {
-		t.Run(r.sys.Name+" on "+r.world.Name, func(t *testing.T) {
-			held, replies, sampled := 0, 0, 0.0
-			want := stackelberg(t, r.world, r.order...)
-			for seed := range uint64(10) {
-				p := learn(t, r.sys, r.world, seed, 20_000)
-				if p.held(want...) {
-					held++
-				}
-				if r.sys.Decode != nil && r.order == nil && solves(r.world, p.replies(t, 0)) {
-					replies++
-				}
-				sampled += p.sampled() / 10
-			}
-			t.Logf("%v held in %d of 10, all replies exact in %d, sampled reward %.2f", want, held, replies, sampled)
-			if held < r.at || r.at < 0 && held > 0 || replies < r.replies || sampled < r.sampled {
-				t.Errorf("held in %d of 10, all replies exact in %d, a sampled reward of %.2f, want %d (−1: never), %d and %v", held, replies, sampled, r.at, r.replies, r.sampled)
-			}
-		})
-	}
-}
-
 // solves reports whether these replies to each choice of agent 0 are its follower's only best ones.
 func solves(g matrix.Game, replies []int32) bool {
 	for choice, reply := range replies {
@@ -218,39 +169,6 @@ func solves(g matrix.Game, replies []int32) bool {
 		}
 	}
 	return true
-}
-
-// The gap of the released constants (8.7): 10,000 plays leave STEER at the safe joint action of Penalty(−100), and solve
-// Penalty(0) and Mixing.
-func TestReleasedConstants(t *testing.T) {
-	if !long() {
-		t.Skip("takes ten minutes: set MUSTER_LONG=1")
-	}
-	released := Released(OneStep())
-	for _, c := range []struct {
-		sys   System
-		world matrix.Game
-		want  []int32
-		least int
-		most  int
-	}{
-		{STEER(one(), Token, released), matrix.SkewedPenalty(0), []int32{0, 2}, 9, 10},
-		{STEER(one(), Token, released), matrix.SkewedPenalty(-100), []int32{1, 1}, 8, 10},
-		{STEER(one(), Token, released), matrix.Mixing(), []int32{0, 0}, 8, 10},
-		{MAPPO(apart(), released), matrix.Mixing(), []int32{0, 0}, 0, 0},
-	} {
-		at := 0
-		for seed := range uint64(10) {
-			p := learn(t, c.sys, c.world, seed, 10_000)
-			if slices.Equal(p.greedy[len(p.greedy)-1], c.want) {
-				at++
-			}
-		}
-		t.Logf("%s on %s: at %v in %d of 10", c.sys.Name, c.world.Name, c.want, at)
-		if at < c.least || at > c.most {
-			t.Errorf("%s on %s: at %v in %d of 10, want %d to %d", c.sys.Name, c.world.Name, c.want, at, c.least, c.most)
-		}
-	}
 }
 
 // market lets s set quantities, and returns the mean of those of the last three updates.
