@@ -12,13 +12,14 @@ import (
 
 // actor draws from the distributions while exploring, and takes the most likely actions otherwise.
 type actor struct {
+	sys    System
 	spec   env.Spec
 	acting *xla.Acting
 	noise  []float32
 }
 
 func newActor(s System, spec env.Spec, dev *xla.Device, learned *model.Store) *actor {
-	return &actor{spec: spec, acting: &xla.Acting{
+	return &actor{sys: s, spec: spec, acting: &xla.Acting{
 		Device: dev, Learned: learned, Reads: "/online/", Rows: spec.Agents, Below: s.Train.SmallBatch,
 		Graph: s.actGraph(spec, false), Inputs: func(envs int) []xla.Input { return actInputs(spec, envs) },
 	}}

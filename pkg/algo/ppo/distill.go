@@ -9,7 +9,6 @@ import (
 	"github.com/muster-marl/muster/pkg/nn"
 	"github.com/muster-marl/muster/pkg/policy"
 	"github.com/muster-marl/muster/pkg/rng"
-	"github.com/muster-marl/muster/pkg/train"
 	"github.com/muster-marl/muster/pkg/xla"
 )
 
@@ -38,30 +37,31 @@ type lesson struct {
 	rows          int
 }
 
-// Distill lets a learner of this package, trained on a world of choices, play it as in training, and returns students
-// that imitate it. The key is of all that is drawn.
-func Distill(teacher train.Learner, w env.World, d Distillation, key rng.Key) (policy.Policy, error) {
-	l, ok := teacher.(*learner)
+// Distill lets a policy of this package, trained on a world of choices (train.Open gives one of a run), play it as in
+// training, and returns students that imitate it. The key is of all that is drawn.
+func Distill(teacher policy.Policy, w env.World, d Distillation, key rng.Key) (policy.Policy, error) {
+	a, ok := teacher.(*actor)
 	switch {
 	case !ok:
-		return nil, fmt.Errorf("ppo: the teacher is a %T, want a learner of this package", teacher)
-	case l.spec.ActDim > 0:
-		return nil, fmt.Errorf("ppo: %s has continuous actions, want choices for distillation", l.spec.Name)
+		return nil, fmt.Errorf("ppo: the teacher is a %T, want a policy that this package has trained", teacher)
+	case a.spec.ActDim > 0:
+		return nil, fmt.Errorf("ppo: %s has continuous actions, want choices for distillation", a.spec.Name)
 	case d.Hidden < 1 || d.Episodes < 1 || d.Epochs < 1 || d.Batch < 1 || !(d.LR > 0):
 		return nil, fmt.Errorf("ppo: students of width %d learn from %d episodes in %d epochs of batches of %d at a rate of %v, want more than 0 of each",
 			d.Hidden, d.Episodes, d.Epochs, d.Batch, d.LR)
 	}
-	shown, err := l.teach(w, d.Episodes, key)
+	shown, err := a.teach(w, d.Episodes, key)
 	if err != nil {
 		return nil, err
 	}
 	if shown.rows < d.Batch {
-		return nil, fmt.Errorf("ppo: %d episodes of %s have %d steps, want at least a batch of %d", d.Episodes, l.spec.Name, shown.rows, d.Batch)
+		return nil, fmt.Errorf("ppo: %d episodes of %s have %d steps, want at least a batch of %d", d.Episodes, a.spec.Name, shown.rows, d.Batch)
 	}
-	students := System{Name: l.sys.Name + "-students", Actor: MLP{Hidden: d.Hidden, Own: true}.actor(), Train: Training{SmallBatch: l.sys.Train.SmallBatch}}
+	students := System{Name: a.sys.Name + "-students", Actor: MLP{Hidden: d.Hidden, Own: true}.actor(), Train: Training{Envs: a.sys.Train.Envs, SmallBatch: a.sys.Train.SmallBatch}}
 	store := nn.NewStore(key.Split("students"))
-	imitate, err := xla.Compile(l.dev, "imitation", store, students.imitateGraph(l.spec, d),
-		append(inputs(l.spec, d.Batch, false), xla.F32(d.Batch, l.spec.Agents, l.spec.Choices()), xla.F32(1))...)
+	dev := a.acting.Device
+	imitate, err := xla.Compile(dev, "imitation", store, students.imitateGraph(a.spec, d),
+		append(inputs(a.spec, d.Batch, false), xla.F32(d.Batch, a.spec.Agents, a.spec.Choices()), xla.F32(1))...)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func Distill(teacher train.Learner, w env.World, d Distillation, key rng.Key) (p
 	for i := range order {
 		order[i] = int32(i)
 	}
-	m, probabilities := newMoments(l.spec, d.Batch), make([]float32, d.Batch*l.spec.Agents*l.spec.Choices())
+	m, probabilities := newMoments(a.spec, d.Batch), make([]float32, d.Batch*a.spec.Agents*a.spec.Choices())
 	for range d.Epochs {
 		r.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for from := 0; from+d.Batch <= len(order); from += d.Batch {
@@ -79,22 +79,22 @@ func Distill(teacher train.Learner, w env.World, d Distillation, key rng.Key) (p
 			pick(m.avail, shown.avail, rows)
 			pick(probabilities, shown.probabilities, rows)
 			step++
-			if _, err := imitate.Call(append(m.args(l.spec), probabilities, []float32{step})...); err != nil {
+			if _, err := imitate.Call(append(m.args(a.spec), probabilities, []float32{step})...); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return newActor(students, l.spec, l.dev, store), nil
+	return newActor(students, a.spec, dev, store), nil
 }
 
 // teach plays episodes and notes what was seen and how probable every choice was.
-func (l *learner) teach(w env.World, episodes int, key rng.Key) (*lesson, error) {
-	n := l.sys.Train.Envs
-	show, err := xla.Compile(l.dev, "lesson", l.store, func(root *model.Scope, nodes []*Node) []*Node {
-		in, _ := look(l.spec, nodes, true)
-		heads, _ := l.sys.networks(root.In("online"), in)
+func (a *actor) teach(w env.World, episodes int, key rng.Key) (*lesson, error) {
+	n := a.sys.Train.Envs
+	show, err := xla.Compile(a.acting.Device, "lesson", a.acting.Learned, func(root *model.Scope, nodes []*Node) []*Node {
+		in, _ := look(a.spec, nodes, true)
+		heads, _ := a.sys.networks(root.In("online"), in)
 		return []*Node{Exp(logChoices(heads, in.Avail, 0))}
-	}, inputs(l.spec, n, true)...)
+	}, inputs(a.spec, n, true)...)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (l *learner) teach(w env.World, episodes int, key rng.Key) (*lesson, error)
 	}
 	defer vec.Close()
 	vec.Limit = int64(episodes)
-	out, acts := &lesson{}, env.NewActions(l.spec, n)
+	out, acts := &lesson{}, env.NewActions(a.spec, n)
 	for t := int64(0); ; t++ {
 		now, err := vec.Before()
 		if err != nil {
@@ -113,14 +113,14 @@ func (l *learner) teach(w env.World, episodes int, key rng.Key) (*lesson, error)
 		if vec.Active() == 0 {
 			return out, nil
 		}
-		if err := l.actor.Act(now, nil, policy.Mode{Explore: true}, key.Split("act", t), acts); err != nil {
+		if err := a.Act(now, nil, policy.Mode{Explore: true}, key.Split("act", t), acts); err != nil {
 			return nil, err
 		}
-		p, err := show.Call(moments{now.Obs, now.State, now.Avail, acts.Discrete}.args(l.spec)...)
+		p, err := show.Call(moments{now.Obs, now.State, now.Avail, acts.Discrete}.args(a.spec)...)
 		if err != nil {
 			return nil, err
 		}
-		wide := l.spec.Agents * l.spec.Choices()
+		wide := a.spec.Agents * a.spec.Choices()
 		for i := range n {
 			if vec.Episode(i) < 0 {
 				continue

@@ -46,7 +46,7 @@ func TestDistill(t *testing.T) {
 			}
 			d := Distilled()
 			for _, d.LogRMSE = range []bool{false, true} {
-				students, err := Distill(p.loop.Learner, w, d, rng.New(seed))
+				students, err := Distill(p.loop.Learner.Policy(), w, d, rng.New(seed))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -55,7 +55,7 @@ func TestDistill(t *testing.T) {
 				}
 			}
 			d.LR = 1e-30
-			students, err := Distill(p.loop.Learner, w, d, rng.New(seed))
+			students, err := Distill(p.loop.Learner.Policy(), w, d, rng.New(seed))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,17 +87,17 @@ func TestBadDistillation(t *testing.T) {
 	l := build(t, STEER(tiny(), Token, small()), matrix.Climbing(), xla.Go)
 	d := Distilled()
 	d.Epochs = 0
-	_, err := Distill(l, matrix.Climbing(), d, rng.New(1))
+	_, err := Distill(l.Policy(), matrix.Climbing(), d, rng.New(1))
 	wantLine(t, err, "200 episodes in 0 epochs")
 	d = Distilled()
 	d.Episodes = 3
-	_, err = Distill(l, matrix.Climbing(), d, rng.New(1))
+	_, err = Distill(l.Policy(), matrix.Climbing(), d, rng.New(1))
 	wantLine(t, err, "3 episodes of matrix/climbing have 3 steps, want at least a batch of 20")
 	_, err = Distill(nil, matrix.Climbing(), d, rng.New(1))
 	wantLine(t, err, "the teacher is a <nil>")
 	c := small()
 	c.Floor = 0
 	l = build(t, STEER(tiny(), Token, c), oligopoly.Market{Firms: 2}, xla.Go)
-	_, err = Distill(l, oligopoly.Market{Firms: 2}, Distilled(), rng.New(1))
+	_, err = Distill(l.Policy(), oligopoly.Market{Firms: 2}, Distilled(), rng.New(1))
 	wantLine(t, err, "oligopoly/2 has continuous actions")
 }
