@@ -11,7 +11,7 @@ import (
 	"github.com/muster-marl/muster/pkg/stats"
 )
 
-// ScoreTable is a table that reads its runs when it is rendered: one of WinRates, Ablation and TimeTo.
+// ScoreTable is a table that is made when it is rendered: one of WinRates, Ablation, TimeTo and Payoffs.
 type ScoreTable struct{ read func() (Table, error) }
 
 // Formats lists "html", "text", "md", "csv", "json" and "tex".
