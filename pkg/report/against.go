@@ -29,13 +29,14 @@ type Comparison struct {
 	quantities []Quantity
 	what, cell string
 	apart      string
+	called     string
 	decimals   int
 }
 
 // Results returns the final evaluations of runs: a row per quantity, a column per setting, which place names for
 // each run (nil: its method, and its world where there are several). Runs of one setting are its seeds.
 func Results(what string, runs run.Runs, place func(*run.Run) string, quantities ...Quantity) Comparison {
-	return Comparison{what: what, runs: runs, place: place, quantities: quantities, decimals: 2}
+	return Comparison{what: what, runs: runs, place: place, quantities: quantities, called: "paper", decimals: 2}
 }
 
 // Against returns a paper's table beside ours: per setting the paper's number, our mean with its 95 % interval,
@@ -50,6 +51,10 @@ func Against(paper Published, runs run.Runs, place func(*run.Run) string, quanti
 // Apart returns the comparison as two blocks without differences, for a task of ours that is not the paper's;
 // how says in what it differs. Our rows and settings then have names of their own.
 func (c Comparison) Apart(how string) Comparison { c.apart = how; return c }
+
+// Called returns the comparison with another word than "paper" for what stands beside ours, such as "reference" for
+// numbers that others have measured.
+func (c Comparison) Called(name string) Comparison { c.called = name; return c }
 
 // Cell returns the comparison of another cell of the evaluations; "" is the world of training.
 func (c Comparison) Cell(name string) Comparison { c.cell = name; return c }
@@ -102,8 +107,8 @@ func (c Comparison) Table() (Table, error) {
 		if err := c.joined(&t, columns, found); err != nil {
 			return Table{}, err
 		}
-		t.Caption = fmt.Sprintf("%s Paper: %s. %s Difference: ours less the paper's. %s",
-			sentence(c.what), c.paper.Source, howCounted(columns), sentence(c.paper.Note))
+		t.Caption = fmt.Sprintf("%s %s: %s. %s Difference: ours less the %s's. %s",
+			sentence(c.what), strings.TrimSuffix(sentence(c.called), "."), c.paper.Source, howCounted(columns), c.called, sentence(c.paper.Note))
 	}
 	t.Caption = strings.Join(strings.Fields(t.Caption), " ")
 	return t, nil
@@ -141,7 +146,7 @@ func (c Comparison) ours(over string, columns []column, found map[string][]Estim
 func (c Comparison) blocks(t *Table, columns []column, found map[string][]Estimate) {
 	header, rows := c.ours(c.paper.Over, columns, found)
 	t.Header = append(append([]string{c.paper.Over}, c.paper.Columns...), header...)
-	t.Groups = []Group{{"paper", 1 + len(c.paper.Columns)}, {"ours: mean [95 % interval]", len(header)}}
+	t.Groups = []Group{{c.called, 1 + len(c.paper.Columns)}, {"ours: mean [95 % interval]", len(header)}}
 	for i := range max(len(rows), len(c.paper.Rows)) {
 		row := make([]any, 0, len(t.Header))
 		if i < len(c.paper.Rows) {
@@ -179,7 +184,7 @@ func (c Comparison) joined(t *Table, columns []column, found map[string][]Estima
 	}
 	t.Header, t.Groups = []string{c.paper.Over}, []Group{{"", 1}}
 	for _, name := range c.paper.Columns {
-		t.Header = append(t.Header, "paper", "ours [95 %]", "difference")
+		t.Header = append(t.Header, c.called, "ours [95 %]", "difference")
 		t.Groups = append(t.Groups, Group{name, 3})
 	}
 	for i, name := range c.paper.Rows {

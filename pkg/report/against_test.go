@@ -46,6 +46,7 @@ func TestAgainstPaper(t *testing.T) {
 	wants(t, render(t, c, "html"), `<th colspan="3">V = 6</th>`, "<td>40.00\u00a0[30.00,\u00a050.00]</td>")
 	wants(t, render(t, c, "tex"), `\cmidrule(lr){2-4}\cmidrule(lr){5-7}`)
 	wants(t, render(t, c, "md"), "| V = 6: paper |")
+	wants(t, render(t, c.Called("reference"), "md"), "| V = 6: reference |", "Reference: a paper, Table 2.", "ours less the reference's")
 }
 
 // With one seed the interval is over episodes, drawn whole: 2 of 4 and 8 of 16 are both a half, so every

@@ -26,15 +26,24 @@ func NewSeries(x, y []float64) Series {
 // Smoothed returns the moving mean over k points around each (fewer at both ends), so that nothing lags behind.
 func (s Series) Smoothed(k int) Series {
 	out := Series{s.X, make([]float64, len(s.Y))}
-	sum, from, to := 0.0, 0, 0 // of Y[from:to]
+	sum, lost, from, to := 0.0, 0.0, 0, 0 // of Y[from:to]; what rounding has taken from it (Neumaier 1974), else zeros behind ones would be 1e-16
+	add := func(y float64) {
+		before := sum
+		sum += y
+		if math.Abs(before) >= math.Abs(y) {
+			lost += (before - sum) + y
+		} else {
+			lost += (y - sum) + before
+		}
+	}
 	for i := range s.Y {
 		for ; to < len(s.Y) && to <= i+(k-1)/2; to++ {
-			sum += s.Y[to]
+			add(s.Y[to])
 		}
 		for ; from < i-k/2; from++ {
-			sum -= s.Y[from]
+			add(-s.Y[from])
 		}
-		out.Y[i] = sum / float64(to-from)
+		out.Y[i] = (sum + lost) / float64(to-from)
 	}
 	return out
 }

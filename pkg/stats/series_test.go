@@ -17,6 +17,10 @@ func TestNewSeries(t *testing.T) {
 
 // Over three points around each: (4+2)/2, (4+2+0)/3, (2+0+1)/3, (0+1)/2.
 func TestSmoothed(t *testing.T) {
+	level := Series{make([]float64, 7), []float64{0.1, 0.7, 1e9, 0.3, 0, 0, 0}} // nothing stays of what has left the window
+	if got := level.Smoothed(2).Y[5]; got != 0 {
+		t.Errorf("moving mean of zeros behind other numbers: %v, want 0", got)
+	}
 	s := Series{[]float64{1, 2, 3, 4}, []float64{4, 2, 0, 1}}
 	for k, want := range map[int][]float64{1: {4, 2, 0, 1}, 2: {4, 3, 1, 0.5}, 3: {3, 2, 1, 0.5}, 100: {1.75, 1.75, 1.75, 1.75}} {
 		if got := s.Smoothed(k).Y; !slices.Equal(got, want) {
