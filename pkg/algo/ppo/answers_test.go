@@ -12,9 +12,9 @@ import (
 	"github.com/muster-marl/muster/pkg/xla"
 )
 
-// What a policy does of itself is its reply to just that; the leader's choice, and what nobody sees, change no reply
+// What a policy does of itself is its answer to just that; the leader's choice, and what nobody sees, change no answer
 // but those of the agents behind it.
-func TestReplies(t *testing.T) {
+func TestAnswers(t *testing.T) {
 	free := small()
 	free.Floor = 0
 	for _, c := range []struct {
@@ -44,7 +44,7 @@ func TestReplies(t *testing.T) {
 					own[i] = float64(env.Clip(act.Continuous[i]))
 				}
 			}
-			got, err := Replies(p, c.w, rng.New(1), [][]float64{own, {0, own[1]}, {1, own[1]}, {own[0], 0}, {own[0], 1}})
+			got, err := Answers(p, c.w, rng.New(1), [][]float64{own, {0, own[1]}, {1, own[1]}, {own[0], 0}, {own[0], 1}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,23 +57,23 @@ func TestReplies(t *testing.T) {
 				}
 			}
 			if s.Decode == nil && !slices.Equal(got[1], got[2]) {
-				t.Errorf("%s: replies %v and %v to what nobody sees", s.Name, got[1], got[2])
+				t.Errorf("%s: answers %v and %v to what nobody sees", s.Name, got[1], got[2])
 			}
 		}
 	}
 }
 
-func TestBadReplies(t *testing.T) {
+func TestBadAnswers(t *testing.T) {
 	p := build(t, STEER(tiny(), Token, small()), matrix.Climbing(), xla.Go).Policy()
 	for want, given := range map[string][][]float64{
-		"replies to nothing":                     {},
+		"answers to nothing":                     {},
 		"row 0 of what is given has 1 actions":   {{0}},
 		"row 1 gives agent 0 the choice 3, want": {{0, 0}, {3, 0}},
 		"row 0 gives agent 1 the choice 0.5":     {{0, 0.5}},
 	} {
-		_, err := Replies(p, matrix.Climbing(), rng.New(1), given)
+		_, err := Answers(p, matrix.Climbing(), rng.New(1), given)
 		wantLine(t, err, want)
 	}
-	_, err := Replies(nil, matrix.Climbing(), rng.New(1), [][]float64{{0, 0}})
-	wantLine(t, err, "the replies of a <nil>")
+	_, err := Answers(nil, matrix.Climbing(), rng.New(1), [][]float64{{0, 0}})
+	wantLine(t, err, "the answers of a <nil>")
 }

@@ -11,18 +11,18 @@ import (
 	"github.com/muster-marl/muster/pkg/xla"
 )
 
-// Replies returns what every agent of a policy of this package would greedily do in the first moment of an episode of
+// Answers returns what every agent of a policy of this package would greedily do in the first moment of an episode of
 // key, if those that decide before it did as a row of given says, [row][agent] both: choices, or continuous actions of
 // one number, clipped to ±1. Entries of agents that nobody sees have no effect.
-func Replies(p policy.Policy, w env.World, key rng.Key, given [][]float64) ([][]float64, error) {
+func Answers(p policy.Policy, w env.World, key rng.Key, given [][]float64) ([][]float64, error) {
 	a, ok := p.(*actor)
 	switch {
 	case !ok:
-		return nil, fmt.Errorf("ppo: the replies of a %T, want a policy that this package has trained", p)
+		return nil, fmt.Errorf("ppo: the answers of a %T, want a policy that this package has trained", p)
 	case a.spec.ActDim > 1:
-		return nil, fmt.Errorf("ppo: %s has continuous actions of %d numbers, want 1 for replies", a.spec.Name, a.spec.ActDim)
+		return nil, fmt.Errorf("ppo: %s has continuous actions of %d numbers, want 1 for answers", a.spec.Name, a.spec.ActDim)
 	case len(given) == 0:
-		return nil, fmt.Errorf("ppo: replies to nothing, want at least 1 row of %d actions", a.spec.Agents)
+		return nil, fmt.Errorf("ppo: answers to nothing, want at least 1 row of %d actions", a.spec.Agents)
 	}
 	rows, n := len(given), a.spec.Agents
 	acts := env.NewActions(a.spec, rows)
@@ -55,7 +55,7 @@ func Replies(p policy.Policy, w env.World, key rng.Key, given [][]float64) ([][]
 	if a.spec.ActDim > 0 {
 		m.actions = acts.Continuous
 	}
-	program, err := xla.Compile(a.acting.Device, "replies", a.acting.Learned, a.sys.repliesGraph(a.spec), inputs(a.spec, rows, true)...)
+	program, err := xla.Compile(a.acting.Device, "answers", a.acting.Learned, a.sys.answersGraph(a.spec), inputs(a.spec, rows, true)...)
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +77,8 @@ func Replies(p policy.Policy, w env.World, key rng.Key, given [][]float64) ([][]
 	return out, nil
 }
 
-// repliesGraph gives the greedy action of every agent given what is done, int32 [row, agent] or float32 [row, agent, 1].
-func (s System) repliesGraph(spec env.Spec) func(*model.Scope, []*Node) []*Node {
+// answersGraph gives the greedy action of every agent given what is done, int32 [row, agent] or float32 [row, agent, 1].
+func (s System) answersGraph(spec env.Spec) func(*model.Scope, []*Node) []*Node {
 	return func(root *model.Scope, nodes []*Node) []*Node {
 		in, _ := look(spec, nodes, true)
 		heads, _ := s.Actor(root.In("online").In("actor"), in)
