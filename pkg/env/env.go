@@ -12,6 +12,12 @@ import (
 // config.json. New checks them, so a wrong value surfaces where the experiment starts.
 type World interface{ New() (Env, error) }
 
+// Cell is a World, of the sizes of that of training, on which a policy is judged, too, and the name of its results.
+type Cell struct {
+	Name  string
+	World World
+}
+
 // Env plays one episode at a time. It writes all that its Spec names at every call, draws only from the episode's
 // generator, and keeps neither out nor act. Optional: Observer, Viewer.
 type Env interface {

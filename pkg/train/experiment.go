@@ -54,10 +54,7 @@ type Eval struct {
 }
 
 // Cell is a world to be judged on.
-type Cell struct {
-	Name  string
-	World env.World
-}
+type Cell = env.Cell
 
 // experimentState is what a checkpoint holds of the experiment itself.
 type experimentState struct {
@@ -296,7 +293,7 @@ func (e *Experiment) judge(ctx context.Context) error {
 // evaluate judges all cells and writes their lines only when all are done.
 func (e *Experiment) evaluate(ctx context.Context, stream string, episodes int) error {
 	start := time.Now()
-	cells := append([]Cell{{"", e.Env}}, e.Eval.Cells...)
+	cells := append([]Cell{{World: e.Env}}, e.Eval.Cells...)
 	lines, mode := make([]run.Evaluation, len(cells)), e.Eval.Mode
 	var recorded []run.Episode
 	mode.Steps = e.loop.Steps()

@@ -145,7 +145,11 @@ func TestB11Order(t *testing.T) {
 		{MMM(), []string{"marauder", "marine", "medivac"}, []string{"marine", "marauder", "medivac"}},
 	} {
 		for leaders := range 5 {
-			b, out := begin(t, c.w.WithLeaders(leaders), rng.New(1))
+			w := c.w.WithLeaders(leaders)
+			if leaders > 2 {
+				w.Sizes = []int{2 * leaders, 8} // as many followers
+			}
+			b, out := begin(t, w, rng.New(1))
 			for episode := range int64(40) {
 				b.Reset(env.Episode{Rand: rng.New(7).Split("env", episode).Rand()}, out)
 				place := func(u int, order []string) int { return slices.Index(order, b.armory.names[b.kind[u]]) }

@@ -69,8 +69,9 @@ func (w World) validate() error {
 	if err != nil {
 		return err
 	}
-	if agents, _ := w.slots(); w.Leaders < 0 || w.Leaders > agents {
-		return fmt.Errorf("battle: %s: Leaders is %d, want 0 to %d agents", w.Name, w.Leaders, agents)
+	if n := w.fewestAllies(); w.Leaders < 0 || w.Leaders > mostLeaders(n) {
+		return fmt.Errorf("battle: %s: Leaders is %d where %d allies may fight, want 0 to %d: no more leaders than followers, or %d",
+			w.Name, w.Leaders, n, mostLeaders(n), leastLeaders)
 	}
 	return nil
 }
