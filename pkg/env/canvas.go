@@ -9,6 +9,7 @@ type Canvas struct {
 	Left, Bottom, Right, Top float64    // the part of the world that is shown; shapes at its edge are cut
 	Focus                    [4]float64 // left, bottom, right, top of where something happens; zeros = everywhere
 	Note                     string     // a line under the picture: "step 12 of 60: 3 of 5 alive"
+	Groups                   []int32    // given to View: [agent] number of its group, −1 = in none; nil = nothing is known of groups
 	Shapes                   []Shape
 }
 
@@ -52,9 +53,20 @@ func Hue(i int) Paint { return hues + Paint(i%7) }
 // Index returns i for Hue(i), i < 7, and −1 for the other paints.
 func (p Paint) Index() int { return max(-1, int(p)-int(hues)) }
 
+// groupHues are those that tell groups apart; the second, in which worlds draw opponents, is none of them.
+var groupHues = []Paint{hues, hues + 3, hues + 2, hues + 5, hues + 6, hues + 4}
+
+// GroupHue is the hue of group g, over and over again six of them; of no group (g < 0) it is Grey.
+func GroupHue(g int32) Paint {
+	if g < 0 {
+		return Grey
+	}
+	return groupHues[int(g)%len(groupHues)]
+}
+
 // Show sets the part of the world that is shown and removes all shapes and the note.
 func (c *Canvas) Show(left, bottom, right, top float64) {
-	*c = Canvas{Left: left, Bottom: bottom, Right: right, Top: top, Shapes: c.Shapes[:0]}
+	*c = Canvas{Left: left, Bottom: bottom, Right: right, Top: top, Shapes: c.Shapes[:0], Groups: c.Groups}
 }
 
 // Look sets the focus. A picture shows what is in focus at any moment of its episode.

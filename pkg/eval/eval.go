@@ -50,6 +50,7 @@ func Run(ctx context.Context, w env.World, p policy.Policy, key rng.Key, plan Pl
 		result.Metrics[name] = make([]float64, plan.Episodes)
 	}
 	memory, acts := p.Memory(plan.Envs), env.NewActions(spec, plan.Envs)
+	insightful, _ := memory.(policy.Insightful)
 	acting := key.Split(plan.Stream+" act", plan.Number)
 	for t := int64(0); ; t++ {
 		if err := ctx.Err(); err != nil {
@@ -71,6 +72,13 @@ func Run(ctx context.Context, w env.World, p policy.Policy, key rng.Key, plan Pl
 		if err := p.Act(before, memory, plan.Mode, acting.Split("step", t), acts); err != nil {
 			return result, err
 		}
+		for i := range plan.Envs {
+			if e := vec.Episode(i); insightful != nil && e >= 0 && e < int64(len(result.Recorded)) {
+				if err := note(&result.Recorded[e], spec, insightful.Insight(i)); err != nil {
+					return result, err
+				}
+			}
+		}
 		after, err := vec.Step(acts)
 		if err != nil {
 			return result, err
@@ -87,10 +95,26 @@ func Run(ctx context.Context, w env.World, p policy.Policy, key rng.Key, plan Pl
 					Actions:    steps(vec.Played(i), spec.Agents*len(spec.Actions)),
 					Continuous: steps(vec.PlayedContinuous(i), spec.Agents*spec.ActDim),
 					Return:     result.Returns[e], Outcome: s.Outcome.String(),
+					Groups: result.Recorded[e].Groups, Scores: result.Recorded[e].Scores,
 				}
 			}
 		}
 	}
+}
+
+// note keeps what the policy thought at one step.
+func note(r *run.Episode, spec env.Spec, in policy.Insight) error {
+	n := spec.Agents
+	if g, s := len(in.Groups), len(in.Scores); g != 0 && g != n || s != 0 && s != n*n {
+		return fmt.Errorf("eval: the policy's insight on %s is %d groups and %d scores, want %d (or none) and %d (or none)", spec.Name, g, s, n, n*n)
+	}
+	if len(in.Groups) > 0 {
+		r.Groups = append(r.Groups, slices.Clone(in.Groups))
+	}
+	if len(in.Scores) > 0 {
+		r.Scores = append(r.Scores, slices.Clone(in.Scores))
+	}
+	return nil
 }
 
 // steps cuts a copy of the actions of an episode into steps of k each; nil if there are none.

@@ -308,3 +308,42 @@ func TestRecordedContinuous(t *testing.T) {
 		}
 	}
 }
+
+// insights is a policy that claims something about agents; what it says of a step is its number.
+type insights struct {
+	policy.Policy
+	groups, scores int
+}
+
+type claims struct {
+	policy.None
+	of *insights
+}
+
+func (p *insights) Memory(int) policy.Memory { return claims{of: p} }
+
+func (c claims) Insight(int) policy.Insight {
+	return policy.Insight{Groups: make([]int32, c.of.groups), Scores: make([]float32, c.of.scores)}
+}
+
+// TestInsight: recorded episodes hold what a policy thought at each step, of which it may have either or none.
+func TestInsight(t *testing.T) {
+	for _, c := range []struct{ groups, scores int }{{2, 4}, {2, 0}, {0, 4}, {0, 0}} {
+		got := play(t, &insights{always(1), c.groups, c.scores}, eval.Plan{Stream: "eval", Episodes: 9, Envs: 4, Record: 5})
+		for i, e := range got.Recorded {
+			if want := min(c.groups, 1) * e.Length(); len(e.Groups) != want || want > 0 && len(e.Groups[0]) != 2 {
+				t.Errorf("episode %d of %d steps: groups %v, want %d steps of 2", i, e.Length(), e.Groups, want)
+			}
+			if want := min(c.scores, 1) * e.Length(); len(e.Scores) != want || want > 0 && len(e.Scores[0]) != 4 {
+				t.Errorf("episode %d of %d steps: scores %v, want %d steps of 4", i, e.Length(), e.Scores, want)
+			}
+		}
+	}
+	for _, c := range []struct{ groups, scores int }{{3, 4}, {2, 3}} {
+		_, err := eval.Run(context.Background(), walk{}, &insights{always(1), c.groups, c.scores}, rng.New(1), eval.Plan{Stream: "eval", Episodes: 2, Envs: 1, Record: 1})
+		want := fmt.Sprintf("eval: the policy's insight on walk is %d groups and %d scores, want 2 (or none) and 4 (or none)", c.groups, c.scores)
+		if err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}

@@ -23,6 +23,19 @@ type Memory interface {
 	Load(r io.Reader) error
 }
 
+// Insightful is a Memory that keeps what the policy thought at its last Act beside the actions. Recorded episodes hold
+// it, so that it can be looked at without the policy.
+type Insightful interface {
+	Memory
+	Insight(i int) Insight // of environment i at the last Act, which must have called the network for it; valid until the next Act
+}
+
+// Insight is what a policy thought of one environment when it chose. What it does not have is nil.
+type Insight struct {
+	Groups []int32   // [agent] number of the agent's group, −1 = in none
+	Scores []float32 // [agent][agent] what the row's agent thinks of the column's; NaN = nothing, as of who is not there
+}
+
 // None is the memory of a policy that needs none.
 type None struct{}
 

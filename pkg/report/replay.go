@@ -28,14 +28,24 @@ type clip struct {
 	episode run.Episode
 	title   string
 	matrix  func(t int) [][]float64
+	heading string // of the matrix
 	err     error
 }
 
 const mostFrames = 80 // of an animation, unless Every says otherwise
 
-// Replay returns the last recorded episode of the first of some runs; w is the world that they were trained on.
+// Replay returns the last recorded episode of the first of some runs that was played on w: the world that they were
+// trained on, or that of a cell of their evaluations. Where the method has groups, worlds such as battles show them.
 func Replay(w env.World, runs run.Runs) Movie {
-	return ReplayWhere(w, runs, func(run.Episode) bool { return true })
+	name := ""
+	if spec, err := env.Probe(w); err == nil {
+		name = spec.Name
+	}
+	m := ReplayWhere(w, runs, func(e run.Episode) bool { return e.World == name })
+	if m.clips[0].err != nil {
+		return ReplayWhere(w, runs, func(run.Episode) bool { return true }) // which says what is wrong with the last
+	}
+	return m
 }
 
 // ReplayWhere returns the last recorded episode of the first run for which want is true.
@@ -76,7 +86,7 @@ func (m Movie) Title(title string) Movie {
 
 // Matrix returns the movie with numbers [row][column] beside the picture, such as who scores whom at step t.
 func (m Movie) Matrix(at func(t int) [][]float64) Movie {
-	return m.each(func(c *clip) { c.matrix = at })
+	return m.each(func(c *clip) { c.matrix, c.heading = at, "" })
 }
 
 // Every returns the movie with a frame at each n-th step, and one at the end.
@@ -156,12 +166,15 @@ func (m Movie) moments() ([][]*env.Canvas, error) {
 		if spec.Name != c.episode.World {
 			return nil, fmt.Errorf("report: the episode was played on %s, not on %s", c.episode.World, spec.Name)
 		}
-		err = env.Play(c.world, c.episode.Key, c.episode.Actions, c.episode.Continuous, func(_ int, e env.Env, _ *env.Step) error {
+		if g := c.groups(0); g != nil && len(g) != spec.Agents {
+			return nil, fmt.Errorf("report: the episode has groups of %d agents, %s has %d", len(g), spec.Name, spec.Agents)
+		}
+		err = env.Play(c.world, c.episode.Key, c.episode.Actions, c.episode.Continuous, func(t int, e env.Env, _ *env.Step) error {
 			v, ok := e.(env.Viewer)
 			if !ok {
 				return fmt.Errorf("report: %s cannot be drawn: its environment has no View", spec.Name)
 			}
-			scene := new(env.Canvas)
+			scene := &env.Canvas{Groups: c.groups(t)}
 			v.View(scene)
 			moments[i] = append(moments[i], scene)
 			return checkScene(spec.Name, scene)
@@ -273,7 +286,8 @@ func (m Movie) figure(moments [][]*env.Canvas, t int, low, high float64) *figure
 			x += width + gap
 			if one.matrix != nil {
 				part.Min.X, part.Max.X = x, x+matrixWidth-gap
-				drawNumbers(part, one.matrix(at), low, high)
+				c.FillText(textStyle(smallSize, grey, draw.XLeft, draw.YTop), vg.Point{X: x, Y: c.Max.Y}, one.heading)
+				drawNumbers(part, one.matrix(at), one.groups(at), low, high)
 				x += matrixWidth
 			}
 		}
@@ -290,6 +304,9 @@ func (m Movie) text(w io.Writer, moments [][]*env.Canvas) error {
 		}
 		if note := moments[i][len(moments[i])-1].Note; note != "" {
 			fmt.Fprintf(&b, "; at the end: %s", note)
+		}
+		if n := len(c.episode.Groups); n > 0 {
+			fmt.Fprintf(&b, "; groups at the end: %s", groupsInWords(c.episode.Groups[n-1]))
 		}
 		b.WriteString("\n")
 	}

@@ -103,8 +103,8 @@ func drawShape(c draw.Canvas, s *env.Shape, at func(x, y float64) vg.Point, scal
 }
 
 // drawNumbers draws a matrix of numbers as shaded cells below and right of c's left upper corner, on the scale from
-// low to high.
-func drawNumbers(c draw.Canvas, values [][]float64, low, high float64) {
+// low to high. Where there are groups, the numbers of rows and columns are agents, in the hues of theirs.
+func drawNumbers(c draw.Canvas, values [][]float64, groups []int32, low, high float64) {
 	colours := heat()
 	rows, columns := len(values), 0
 	for _, row := range values {
@@ -115,14 +115,22 @@ func drawNumbers(c draw.Canvas, values [][]float64, low, high float64) {
 	}
 	edge := min((c.Max.X-c.Min.X-numberSpace)/vg.Length(columns), (c.Max.Y-c.Min.Y-numberSpace)/vg.Length(rows), 0.35*vg.Inch)
 	left, top := c.Min.X+numberSpace, c.Max.Y-numberSpace
-	size := min(tickSize, edge*0.42)
+	written := func(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }
+	longest := vg.Length(max(len(written(low)), len(written(high))))
+	size := min(tickSize, edge*min(0.42, 1.7/longest)) // a digit is 0.56 of its size wide
+	named := func(i int) color.Color {
+		if i < len(groups) {
+			return paint(env.GroupHue(groups[i]))
+		}
+		return grey
+	}
 	for i, row := range values {
 		y := top - vg.Length(i+1)*edge
-		c.FillText(textStyle(size, grey, draw.XRight, draw.YCenter), vg.Point{X: left - 3, Y: y + edge/2}, strconv.Itoa(i))
+		c.FillText(textStyle(size, named(i), draw.XRight, draw.YCenter), vg.Point{X: left - 3, Y: y + edge/2}, strconv.Itoa(i))
 		for j, v := range row {
 			x := left + vg.Length(j)*edge
 			if i == 0 {
-				c.FillText(textStyle(size, grey, draw.XCenter, draw.YBottom), vg.Point{X: x + edge/2, Y: top + 2}, strconv.Itoa(j))
+				c.FillText(textStyle(size, named(j), draw.XCenter, draw.YBottom), vg.Point{X: x + edge/2, Y: top + 2}, strconv.Itoa(j))
 			}
 			if math.IsNaN(v) || math.IsInf(v, 0) {
 				continue
@@ -136,7 +144,7 @@ func drawNumbers(c draw.Canvas, values [][]float64, low, high float64) {
 			if share > 0.5 {
 				text = color.White
 			}
-			c.FillText(textStyle(size, text, draw.XCenter, draw.YCenter), vg.Point{X: x + edge/2, Y: y + edge/2}, strconv.FormatFloat(v, 'f', 2, 64))
+			c.FillText(textStyle(size, text, draw.XCenter, draw.YCenter), vg.Point{X: x + edge/2, Y: y + edge/2}, written(v))
 		}
 	}
 	frame(c, left, top, vg.Length(columns)*edge, vg.Length(rows)*edge)

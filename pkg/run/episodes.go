@@ -24,6 +24,8 @@ type Episode struct {
 	Continuous [][]float32 // [step][agent·ActDim], nil where the world has no continuous actions
 	Return     float64     // mean over agents of their undiscounted returns
 	Outcome    string      // "win", "loss", …
+	Groups     [][]int32   // [step][agent] number of the agent's group when it chose, −1 = in none; nil where the method has no groups
+	Scores     [][]float32 // [step][agent·agent] what the first thought of the second then, NaN = nothing; nil where the method has no scores
 }
 
 // Length is the number of steps.
@@ -43,6 +45,8 @@ type episodeJSON struct {
 	Continuous []byte    `json:"continuous,omitempty"`
 	Return     float64   `json:"return"`
 	Outcome    string    `json:"outcome"`
+	Groups     []byte    `json:"groups,omitempty"` // base64 of varints of number + 1
+	Scores     *scores   `json:"scores,omitempty"`
 }
 
 // MarshalJSON fulfils json.Marshaler.
@@ -53,13 +57,20 @@ func (e Episode) MarshalJSON() ([]byte, error) {
 			packed = binary.AppendUvarint(packed, uint64(uint32(a)))
 		}
 	}
-	var numbers []byte
+	var numbers, groups []byte
 	for _, step := range e.Continuous {
 		for _, x := range step {
 			numbers = binary.LittleEndian.AppendUint32(numbers, math.Float32bits(x))
 		}
 	}
-	return json.Marshal(episodeJSON{e.Steps, e.Stream, e.Cell, e.World, e.Number, e.Key, e.Length(), packed, numbers, e.Return, e.Outcome})
+	for _, step := range e.Groups {
+		for _, g := range step {
+			groups = binary.AppendUvarint(groups, uint64(uint32(g+1)))
+		}
+	}
+	return json.Marshal(episodeJSON{
+		e.Steps, e.Stream, e.Cell, e.World, e.Number, e.Key, e.Length(), packed, numbers, e.Return, e.Outcome, groups, packScores(e.Scores),
+	})
 }
 
 // UnmarshalJSON fulfils json.Unmarshaler.
@@ -68,13 +79,16 @@ func (e *Episode) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &d); err != nil {
 		return err
 	}
-	var flat []int32
-	for rest := d.Actions; len(rest) > 0; {
-		a, n := binary.Uvarint(rest)
-		if n <= 0 || a > 1<<31-1 {
-			return fmt.Errorf("recorded actions are damaged after %d", len(flat))
-		}
-		flat, rest = append(flat, int32(a)), rest[n:]
+	flat, err := unpack(d.Actions, "actions")
+	if err != nil {
+		return err
+	}
+	groups, err := unpack(d.Groups, "groups")
+	if err != nil {
+		return err
+	}
+	for i := range groups {
+		groups[i]--
 	}
 	if len(d.Continuous)%4 != 0 {
 		return fmt.Errorf("recorded continuous actions are %d bytes, want a multiple of 4", len(d.Continuous))
@@ -83,27 +97,95 @@ func (e *Episode) UnmarshalJSON(data []byte) error {
 	for rest := d.Continuous; len(rest) > 0; rest = rest[4:] {
 		numbers = append(numbers, math.Float32frombits(binary.LittleEndian.Uint32(rest)))
 	}
-	*e = Episode{d.Steps, d.Stream, d.Cell, d.World, d.Number, d.Key, nil, nil, d.Return, d.Outcome}
+	*e = Episode{Steps: d.Steps, Stream: d.Stream, Cell: d.Cell, World: d.World, Number: d.Number, Key: d.Key, Return: d.Return, Outcome: d.Outcome}
 	if d.Length > 0 && len(flat)+len(numbers) == 0 {
 		return fmt.Errorf("0 recorded actions in %d steps, want as many in each", d.Length)
 	}
-	var err error
-	if e.Actions, err = bySteps(flat, d.Length); err != nil {
+	if e.Actions, err = bySteps(flat, d.Length, "actions"); err != nil {
 		return err
 	}
-	e.Continuous, err = bySteps(numbers, d.Length)
+	if e.Continuous, err = bySteps(numbers, d.Length, "actions"); err != nil {
+		return err
+	}
+	if e.Groups, err = bySteps(groups, d.Length, "groups"); err != nil {
+		return err
+	}
+	e.Scores, err = d.Scores.unpack(d.Length)
 	return err
 }
 
-// bySteps cuts recorded actions into steps of equal length; nil if there are none.
-func bySteps[T any](flat []T, steps int) ([][]T, error) {
+// unpack reads varints.
+func unpack(packed []byte, what string) (flat []int32, err error) {
+	for len(packed) > 0 {
+		v, n := binary.Uvarint(packed)
+		if n <= 0 || v > 1<<31-1 {
+			return nil, fmt.Errorf("recorded %s are damaged after %d", what, len(flat))
+		}
+		flat, packed = append(flat, int32(v)), packed[n:]
+	}
+	return flat, nil
+}
+
+// bySteps cuts what was recorded into steps of equal length; nil if there is nothing.
+func bySteps[T any](flat []T, steps int, what string) ([][]T, error) {
 	switch {
 	case len(flat) == 0 && steps >= 0:
 		return nil, nil
 	case steps < 1 || len(flat)%steps != 0:
-		return nil, fmt.Errorf("%d recorded actions in %d steps, want as many in each", len(flat), steps)
+		return nil, fmt.Errorf("%d recorded %s in %d steps, want as many in each", len(flat), what, steps)
 	}
 	return slices.Collect(slices.Chunk(flat, len(flat)/steps)), nil
+}
+
+// scores are those of an episode on disk: the bits of float32, little-endian, of those pairs of agents alone that have a
+// score at some step. In small teams these are few, and scores are most of what a recorded episode takes.
+type scores struct {
+	Width   int    `json:"width"` // agent·agent
+	Pairs   []int  `json:"pairs"`
+	Numbers []byte `json:"numbers"` // [step][pair]
+}
+
+func packScores(steps [][]float32) *scores {
+	if len(steps) == 0 {
+		return nil
+	}
+	s := &scores{Width: len(steps[0])}
+	for p := range s.Width {
+		if slices.ContainsFunc(steps, func(row []float32) bool { return row[p] == row[p] }) {
+			s.Pairs = append(s.Pairs, p)
+		}
+	}
+	for _, row := range steps {
+		for _, p := range s.Pairs {
+			s.Numbers = binary.LittleEndian.AppendUint32(s.Numbers, math.Float32bits(row[p]))
+		}
+	}
+	return s
+}
+
+const mostScores = 1 << 16 // of a step: a damaged file must not ask for more memory than there is
+
+func (s *scores) unpack(steps int) ([][]float32, error) {
+	if s == nil {
+		return nil, nil
+	}
+	if s.Width < 1 || s.Width > mostScores || len(s.Numbers) != 4*steps*len(s.Pairs) {
+		return nil, fmt.Errorf("%d bytes of recorded scores in %d steps of %d pairs out of %d, want 4 for each", len(s.Numbers), steps, len(s.Pairs), s.Width)
+	}
+	out := make([][]float32, steps)
+	for t := range out {
+		out[t] = make([]float32, s.Width)
+		for p := range out[t] {
+			out[t][p] = float32(math.NaN())
+		}
+		for k, p := range s.Pairs {
+			if p < 0 || p >= s.Width {
+				return nil, fmt.Errorf("recorded scores of pair %d, want 0 to %d", p, s.Width-1)
+			}
+			out[t][p] = math.Float32frombits(binary.LittleEndian.Uint32(s.Numbers[4*(t*len(s.Pairs)+k):]))
+		}
+	}
+	return out, nil
 }
 
 // Record keeps episodes of one evaluation in place of those that it may have kept before it was interrupted.

@@ -41,6 +41,7 @@ func TestEpisodes(t *testing.T) {
 	if math.Float32bits(list[2].Continuous[0][1]) != 1<<31 || first.Length() != 2 || second.Length() != 0 || third.Length() != 2 {
 		t.Errorf("−0 became %v, lengths are %d, %d and %d", list[2].Continuous[0][1], first.Length(), second.Length(), third.Length())
 	}
+	testInsight(t, d, r, first)
 	file := filepath.Join(dir, "episodes", "eval-000000000000.jsonl")
 	for _, c := range []struct{ line, want string }{
 		{`{"length":2,"actions":"AQID"}`, "3 recorded actions in 2 steps"},
@@ -52,11 +53,48 @@ func TestEpisodes(t *testing.T) {
 		{`{"length":1,"actions":"AYA="}`, "damaged after 1"},
 		{`{"length":1,"actions":"/////w8="}`, "damaged after 0"},
 		{`{"length":1,"actions":"?"}`, "illegal base64"},
+		{`{"length":2,"actions":"AQI=","groups":"AQID"}`, "3 recorded groups in 2 steps"},
+		{`{"length":1,"actions":"AQ==","groups":"AYA="}`, "recorded groups are damaged after 1"},
+		{`{"length":1,"actions":"AQ==","scores":{"width":4,"pairs":[0],"numbers":"AQID"}}`, "3 bytes of recorded scores in 1 steps of 1 pairs"},
+		{`{"length":1,"actions":"AQ==","scores":{"width":4,"pairs":[4],"numbers":"AQIDBA=="}}`, "scores of pair 4, want 0 to 3"},
+		{`{"length":1,"actions":"AQ==","scores":{"width":4,"pairs":[-1],"numbers":"AQIDBA=="}}`, "scores of pair -1, want 0 to 3"},
+		{`{"length":1,"actions":"AQ==","scores":{"width":0,"pairs":[],"numbers":""}}`, "0 pairs out of 0"},
+		{`{"length":1,"actions":"AQ==","scores":{"width":1000000000,"pairs":[],"numbers":""}}`, "out of 1000000000"},
 	} {
 		if err := os.WriteFile(file, []byte(c.line+"\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		_, err := r.Episodes()
 		wantError(t, err, c.want, file+" line 1")
+	}
+}
+
+// testInsight keeps groups and scores to the bit, and of the scores only what there is: two agents of three.
+func testInsight(t *testing.T, d *Dir, r *Run, e Episode) {
+	t.Helper()
+	nan := float32(math.NaN())
+	e.Stream, e.Steps = "final", 5_000_000
+	e.Groups = [][]int32{{0, 300, -1}, {1<<31 - 2, 0, -1}}
+	e.Scores = [][]float32{{nan, 0.1, nan, -7e30, nan, nan, nan, nan, nan}, {nan, nan, nan, float32(math.Inf(-1)), nan, nan, nan, nan, nan}}
+	if err := d.Record([]Episode{e}); err != nil {
+		t.Fatal(err)
+	}
+	list, err := r.Episodes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := list[len(list)-1]
+	if !reflect.DeepEqual(got.Groups, e.Groups) || len(got.Scores) != 2 {
+		t.Fatalf("groups %v, %d steps of scores", got.Groups, len(got.Scores))
+	}
+	for i, row := range e.Scores {
+		for p, x := range row {
+			if y := got.Scores[i][p]; y != x && (x == x || y == y) {
+				t.Errorf("score %d of step %d is %v, want %v", p, i, y, x)
+			}
+		}
+	}
+	if s := packScores(e.Scores); len(s.Pairs) != 2 || len(s.Numbers) != 16 {
+		t.Errorf("pairs %v in %d bytes, want 2 in 16", s.Pairs, len(s.Numbers))
 	}
 }

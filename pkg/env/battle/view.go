@@ -3,6 +3,7 @@ package battle
 import (
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/muster-marl/muster/pkg/env"
 )
@@ -17,7 +18,8 @@ const (
 
 // View draws the map, allies blue and enemies vermillion, each with a bar of hit points (green) and one of shields
 // (sky blue) above it; a ring around a leader; a line from whoever has shot in the last step to its target, green
-// where it healed; the dead as small grey discs. Kinds of units are told apart by their size and mark.
+// where it healed; the dead as small grey discs. Kinds of units are told apart by their size and mark. Where groups
+// are known, allies have their group's hue instead of blue, and their number instead of a mark.
 func (b *battle) View(c *env.Canvas) {
 	c.Show(0, 0, float64(b.world.Width), float64(b.world.Height))
 	left, bottom, right, top := math.Inf(1), math.Inf(1), math.Inf(-1), math.Inf(-1)
@@ -69,6 +71,11 @@ func (b *battle) viewUnit(c *env.Canvas, u int) {
 	x, y, r := float64(b.x[u]), float64(b.y[u]), float64(k.radius)
 	if b.role(u) == Leader {
 		c.Ring(x, y, r+0.14, 0.12, env.Ink)
+	}
+	if slot := b.slot(u); slot < min(b.maxAllies, len(c.Groups)) {
+		c.Disc(x, y, r, env.GroupHue(c.Groups[slot]))
+		c.Label(x, y, 0.8*r, env.White, strconv.Itoa(slot))
+		return
 	}
 	c.Disc(x, y, r, armyPaint[b.army(u)])
 	switch mark := b.kind[u] % 4; mark {

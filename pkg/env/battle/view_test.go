@@ -65,6 +65,21 @@ func TestView(t *testing.T) {
 			t.Errorf("a bar of %s shows %v of them, want %v, above the unit: %+v", k.name, share, k.want, bar)
 		}
 	}
+	c.Groups = []int32{3, 0, 1, 1, -1}
+	b.View(c)
+	discs := map[env.Paint]int{}
+	for _, s := range c.Shapes {
+		if s.Form == env.Disc {
+			discs[s.Paint]++
+		}
+	}
+	numbers := shapes(c, env.Label, env.White)
+	if discs[env.GroupHue(0)] != 1 || discs[env.GroupHue(1)] != 2 || discs[env.GroupHue(3)] != 1 || discs[env.Grey] != 2 || discs[armyPaint[1]] < 4 {
+		t.Errorf("discs in groups %v: %v, want 1, 2 and 1 of groups 0, 1 and 3, one of none, one of the dead, and 4 enemies", c.Groups, discs)
+	}
+	if len(numbers) != 5 || numbers[0].Text != "0" || numbers[0].X != 10 {
+		t.Errorf("numbers of allies: %+v", numbers)
+	}
 	if !strings.Contains(c.Note, "5 of 5 allies, 4 of 5 enemies") {
 		t.Errorf("the note says %q", c.Note)
 	}
