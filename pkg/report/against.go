@@ -19,6 +19,7 @@ type Published struct {
 	Columns []string    // settings
 	Values  [][]float64 // [row][column]; NaN = not given
 	Note    string      // a reservation that readers must know
+	Spread  [][]float64 // [row][column] standard deviation over runs; nil or NaN = not given
 }
 
 // Comparison is a table of final evaluations, made by Results or Against. It is a Report of the formats of Table.
@@ -115,15 +116,32 @@ func (c Comparison) Table() (Table, error) {
 }
 
 func (p *Published) check() error {
-	if len(p.Values) != len(p.Rows) {
-		return fmt.Errorf("report: %s has %d rows of values and %d names", p.Source, len(p.Values), len(p.Rows))
+	if len(p.Rows) == 0 {
+		return fmt.Errorf("report: %s has no rows, want a table with some", p.Source)
 	}
-	for i, row := range p.Values {
-		if len(row) != len(p.Columns) {
-			return fmt.Errorf("report: row %q of %s has %d values for %d columns", p.Rows[i], p.Source, len(row), len(p.Columns))
+	tables := [][][]float64{p.Values}
+	if p.Spread != nil {
+		tables = append(tables, p.Spread)
+	}
+	for _, values := range tables {
+		if len(values) != len(p.Rows) {
+			return fmt.Errorf("report: %s has %d rows of values and %d names", p.Source, len(values), len(p.Rows))
+		}
+		for i, row := range values {
+			if len(row) != len(p.Columns) {
+				return fmt.Errorf("report: row %q of %s has %d values for %d columns", p.Rows[i], p.Source, len(row), len(p.Columns))
+			}
 		}
 	}
 	return nil
+}
+
+// cell is a number of the paper, with its spread where that is given.
+func (p *Published) cell(row, column int) any {
+	if p.Spread == nil {
+		return p.Values[row][column]
+	}
+	return spread{p.Values[row][column], p.Spread[row][column]}
 }
 
 // ours is the block of our numbers alone.
@@ -151,8 +169,8 @@ func (c Comparison) blocks(t *Table, columns []column, found map[string][]Estima
 		row := make([]any, 0, len(t.Header))
 		if i < len(c.paper.Rows) {
 			row = append(row, c.paper.Rows[i])
-			for _, v := range c.paper.Values[i] {
-				row = append(row, v)
+			for j := range c.paper.Columns {
+				row = append(row, c.paper.cell(i, j))
 			}
 		}
 		for len(row) < 1+len(c.paper.Columns) {
@@ -194,7 +212,7 @@ func (c Comparison) joined(t *Table, columns []column, found map[string][]Estima
 			if k, ok := quantity[name]; ok && found[setting] != nil {
 				ours = found[setting][k]
 			}
-			row = append(row, c.paper.Values[i][j], ours, signed(ours.Value-c.paper.Values[i][j]))
+			row = append(row, c.paper.cell(i, j), ours, signed(ours.Value-c.paper.Values[i][j]))
 		}
 		t.Rows = append(t.Rows, row)
 	}

@@ -4,12 +4,8 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"reflect"
-	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/muster-marl/muster/pkg/stats"
 )
 
 // Table is rows of typed cells under a header. It is a Report of "html", "text", "md", "csv", "json" and "tex".
@@ -26,22 +22,6 @@ type Group struct {
 	Name    string
 	Columns int
 }
-
-// Estimate is a cell with a value and its interval; "csv" gives it three columns.
-type Estimate struct {
-	Value    float64
-	Interval stats.Interval
-}
-
-// marked is a cell that stands out: bold, or with a sign behind it.
-type marked struct {
-	cell any
-	bold bool
-	sign string // "†"
-}
-
-// signed is a difference: a number that is shown with its sign.
-type signed float64
 
 var tableFormats = []string{"html", "text", "md", "csv", "json", "tex"}
 
@@ -68,7 +48,7 @@ func (t Table) Render(w io.Writer, format string) error {
 		for _, v := range row {
 			m, _ := v.(marked)
 			text := t.show(v)
-			if _, ok := plain(v).(Estimate); ok && format == "html" {
+			if len(parts(plain(v))) > 0 && format == "html" {
 				text = strings.ReplaceAll(text, " ", "\u00a0") // a narrow page must not break an interval
 			}
 			if m.bold && format == "text" {
@@ -114,84 +94,6 @@ func (t Table) check() error {
 		return fmt.Errorf("report: the groups of table %q have %d columns, the header has %d", t.Caption, sum, len(t.Header))
 	}
 	return nil
-}
-
-// show writes one cell.
-func (t Table) show(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return missing
-	case marked:
-		return t.show(v.cell) + v.sign
-	case string:
-		return v
-	case float64:
-		return t.float(v)
-	case float32:
-		return t.float(float64(v))
-	case signed:
-		s := t.float(float64(v))
-		if v > 0 && strings.Trim(s, "0.") != "" {
-			s = "+" + s
-		}
-		return s
-	case Estimate:
-		if v.Value != v.Value {
-			return missing
-		}
-		if v.Interval.Low != v.Interval.Low { // of a single run
-			return t.float(v.Value)
-		}
-		return fmt.Sprintf("%s [%s, %s]", t.float(v.Value), t.float(v.Interval.Low), t.float(v.Interval.High))
-	}
-	switch r := reflect.ValueOf(v); {
-	case r.CanInt():
-		return Thousands(r.Int())
-	case r.CanUint() && r.Uint() < 1<<63:
-		return Thousands(int64(r.Uint()))
-	}
-	return fmt.Sprint(v)
-}
-
-func (t Table) float(v float64) string {
-	if t.Decimals == 0 || v != v {
-		return number(v)
-	}
-	s := strconv.FormatFloat(v, 'f', t.Decimals, 64)
-	if strings.Trim(s, "-0.") == "" {
-		return strings.TrimPrefix(s, "-") // no negative zero
-	}
-	return s
-}
-
-// plain is a cell without its mark.
-func plain(v any) any {
-	if m, ok := v.(marked); ok {
-		return m.cell
-	}
-	return v
-}
-
-// numeric says whether a column holds numbers only, and so is aligned to the right.
-func (t Table) numeric(column int) bool {
-	some := false
-	for _, row := range t.Rows {
-		switch v := plain(row[column]).(type) {
-		case string:
-			if v != "" {
-				return false
-			}
-		case nil:
-		default:
-			r := reflect.ValueOf(v)
-			_, estimate := v.(Estimate)
-			if !estimate && !r.CanInt() && !r.CanUint() && !r.CanFloat() {
-				return false
-			}
-			some = true
-		}
-	}
-	return some
 }
 
 var tableHTML = template.Must(template.New("table").Parse(`<table>
@@ -319,7 +221,7 @@ func (t Table) markdown(cells [][]string, bold [][]bool) string {
 var (
 	markdownEscape = strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "*", `\*`, "_", `\_`, "`", "\\`")
 	latexEscape    = strings.NewReplacer(`\`, `\textbackslash{}`, "&", `\&`, "%", `\%`, "$", `\$`, "#", `\#`, "_", `\_`, "{", `\{`, "}", `\}`,
-		"~", `\textasciitilde{}`, "^", `\textasciicircum{}`, "–", "--", "×", `$\times$`, "≥", `$\ge$`, "≤", `$\le$`, "†", `$^\dagger$`, "∞", `$\infty$`, "·", `$\cdot$`, "−", "$-$")
+		"~", `\textasciitilde{}`, "^", `\textasciicircum{}`, "–", "--", "×", `$\times$`, "≥", `$\ge$`, "≤", `$\le$`, "†", `$^\dagger$`, "‡", `$^\ddagger$`, "±", `$\pm$`, "∞", `$\infty$`, "·", `$\cdot$`, "−", "$-$")
 )
 
 // latex writes a table environment with booktabs rules.
@@ -366,47 +268,4 @@ func (t Table) latex(cells [][]string, bold [][]bool) string {
 	}
 	b.WriteString("\\bottomrule\n\\end{tabular}\n\\end{table}\n")
 	return b.String()
-}
-
-// numbers have all digits, and value, low and high of an Estimate.
-func (t Table) numbers() numbers {
-	estimates := make([]bool, len(t.Header))
-	for _, row := range t.Rows {
-		for j, v := range row {
-			if _, ok := plain(v).(Estimate); ok {
-				estimates[j] = true
-			}
-		}
-	}
-	var n numbers
-	for j, h := range t.named() {
-		n.header = append(n.header, h)
-		if estimates[j] {
-			n.header = append(n.header, h+" low", h+" high")
-		}
-	}
-	for _, row := range t.Rows {
-		var line []any
-		for j, v := range row {
-			cell := []any{nil, nil, nil}
-			switch v := plain(v).(type) {
-			case Estimate:
-				if v.Value == v.Value {
-					cell = []any{v.Value, v.Interval.Low, v.Interval.High}
-				}
-			case float32:
-				cell[0] = float64(v)
-			case signed:
-				cell[0] = float64(v)
-			default:
-				cell[0] = v
-			}
-			if !estimates[j] {
-				cell = cell[:1]
-			}
-			line = append(line, cell...)
-		}
-		n.rows = append(n.rows, line)
-	}
-	return n
 }

@@ -50,12 +50,43 @@ type wins struct {
 	interval      stats.Interval
 }
 
+// RateTable is a table of win rates, made by WinRates. It reads its runs when it is rendered.
+type RateTable struct {
+	runs  run.Runs
+	by    func(*run.Run) string
+	place Place
+	paper *Published
+	note  string
+}
+
+// Formats lists "html", "text", "md", "csv", "json" and "tex".
+func (RateTable) Formats() []string { return tableFormats }
+
+// Caption says what is shown, of how many seeds, episodes and steps, and the kind of interval.
+func (t RateTable) Caption() (string, error) { return ScoreTable{t.Table}.Caption() }
+
+// Render reads the runs and writes the table.
+func (t RateTable) Render(w io.Writer, format string) error {
+	return ScoreTable{t.Table}.Render(w, format)
+}
+
+// Table reads the runs and returns the table.
+func (t RateTable) Table() (Table, error) {
+	switch {
+	case t.place != nil:
+		return t.placed()
+	case t.paper != nil:
+		return Table{}, fmt.Errorf("report: win rates beside %s without a place, want WinRates(…).At(…), which says where each cell stands", t.paper.Source)
+	}
+	return winRates(t.runs, t.by)
+}
+
 // WinRates returns the win rates of the final evaluations in percent, a row per method (or what by calls it; nil = its method) and
 // a column per world, with 95 % intervals: Wilson's, with as many episodes as they are worth where seeds differ
 // (stats.Clustered). The best of a column is bold only if its interval overlaps with no other; if it does, it and those
-// it cannot be told from are marked †.
-func WinRates(runs run.Runs, by func(*run.Run) string) ScoreTable {
-	return ScoreTable{func() (Table, error) { return winRates(runs, by) }}
+// it cannot be told from are marked †. At shows further cells of the evaluations, Against a paper's numbers.
+func WinRates(runs run.Runs, by func(*run.Run) string) RateTable {
+	return RateTable{runs: runs, by: by}
 }
 
 func winRates(runs run.Runs, by func(*run.Run) string) (Table, error) {

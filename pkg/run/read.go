@@ -311,29 +311,45 @@ func (r *Run) Final(cell string) (*Evaluation, error) {
 	return nil, fmt.Errorf("run: %s has no final evaluation: the run has not finished; run the training cell to its end", r.Dir)
 }
 
-// last reads evaluations from the end of the file, where the final ones are: a table of a thousand runs need not read what
-// they were judged on before.
+// Finals returns the evaluations that Final returns of each cell, in the order in which they were made; none is no error.
+func (r *Run) Finals() (list []*Evaluation, err error) {
+	err = r.backwards(func(e *Evaluation) bool {
+		if !slices.ContainsFunc(list, func(o *Evaluation) bool { return o.Cell == e.Cell }) {
+			list = append(list, e)
+		}
+		return false
+	})
+	slices.Reverse(list)
+	return list, err
+}
+
 func (r *Run) last(cell string) (found *Evaluation, err error) {
-	try := func(e *Evaluation) bool {
-		if e.Stream == "final" && e.Cell == cell {
+	err = r.backwards(func(e *Evaluation) bool {
+		if e.Cell == cell {
 			found = e
 		}
 		return found != nil
-	}
+	})
+	return found, err
+}
+
+// backwards calls visit with evaluations of stream "final" until that returns true, from the end of the file, where they
+// are: a table of a thousand runs need not read what they were judged on before.
+func (r *Run) backwards(visit func(e *Evaluation) (enough bool)) error {
 	for i := len(r.given) - 1; i >= 0; i-- {
-		if try(&r.given[i]) {
+		if r.given[i].Stream == "final" && visit(&r.given[i]) {
 			break
 		}
 	}
 	if r.given != nil {
-		return found, nil
+		return nil
 	}
 	file := filepath.Join(r.Dir, "eval.jsonl")
 	data, err := os.ReadFile(file)
 	if os.IsNotExist(err) {
-		return nil, nil
+		return nil
 	} else if err != nil {
-		return nil, fmt.Errorf("run: %w", err)
+		return fmt.Errorf("run: %w", err)
 	}
 	data = data[:bytes.LastIndexByte(data, '\n')+1] // without a torn last line
 	for len(data) > 0 {
@@ -345,13 +361,13 @@ func (r *Run) last(cell string) (found *Evaluation, err error) {
 		}
 		e := &Evaluation{}
 		if err := e.decode(line); err != nil {
-			return nil, fmt.Errorf("run: %s line %d: %w", file, bytes.Count(data, []byte{'\n'})+1, err)
+			return fmt.Errorf("run: %s line %d: %w", file, bytes.Count(data, []byte{'\n'})+1, err)
 		}
-		if try(e) {
+		if e.Stream == "final" && visit(e) {
 			break
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // eachLine calls f with each complete line; a torn last line (its process was killed, or is writing) is left out.

@@ -103,6 +103,36 @@ func TestHalfWrittenRuns(t *testing.T) {
 	wantError(t, err, "has no final evaluation")
 }
 
+// TestFinals: of each cell the last, in the order in which they were made; a run that went on has judged its cells twice.
+func TestFinals(t *testing.T) {
+	t.Setenv("MUSTER_RUNS", t.TempDir())
+	text := ""
+	for _, e := range []struct {
+		stream, cell string
+		steps        int
+	}{{"final", "", 10}, {"final", "6", 10}, {"eval", "6", 20}, {"final", "", 20}, {"final", "8", 20}, {"final", "6", 20}, {"eval", "final", 20}} {
+		text += fmt.Sprintf(`{"steps":%d,"stream":%q,"cell":%q,"episodes":1,"returns":[3]}`+"\n", e.steps, e.stream, e.cell)
+	}
+	r, err := Open(put(t, "a", "w", 0, []byte(text+`{"steps":30,"stream":"final","cell":"7"`), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := r.Finals()
+	got := ""
+	for _, e := range list {
+		got += fmt.Sprintf("%s:%d ", e.Cell, e.Steps)
+	}
+	if err != nil || got != ":20 8:20 6:20 " {
+		t.Errorf("finals %q (%v)", got, err)
+	}
+	broken, err := Open(put(t, "b", "w", 0, []byte("{\"stream\":\"final\",]\n"), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = broken.Finals()
+	wantError(t, err, "eval.jsonl line 1")
+}
+
 func TestGivenAndJoined(t *testing.T) {
 	t.Setenv("MUSTER_RUNS", t.TempDir())
 	r, err := Given("mappo", "other/task", 3, []Evaluation{
@@ -121,6 +151,9 @@ func TestGivenAndJoined(t *testing.T) {
 	}
 	if e, err := r.Final(""); err != nil || e.Values("win_rate")[0] != 0.25 {
 		t.Errorf("final %v (%v), want 0.25", e, err)
+	}
+	if list, err := r.Finals(); err != nil || len(list) != 1 || list[0].Steps != 9 {
+		t.Errorf("finals %v (%v), want one", list, err)
 	}
 	_, err = r.Metrics("loss")
 	wantError(t, err, `has no metric "loss"; it has win_rate`)

@@ -9,6 +9,7 @@ type Published struct {
 	Columns []string    // settings
 	Values  [][]float64 // [row][column]
 	Note    string
+	Spread  [][]float64 // [row][column] standard deviation over runs; nil = not given
 }
 
 // Table2 is table 2 of the paper: delivered/generated orders in percent, for each restaurant and on average,
