@@ -22,6 +22,7 @@ type Published struct {
 	Columns []string
 	Values  [][]float64
 	Note    string
+	Spread  [][]float64 // [row][column] standard deviation over runs; nil = not given
 }
 
 // ReferenceGames says how many seeds of STEER and its baselines find the Stackelberg solution of games of one step. Rows
