@@ -1,5 +1,7 @@
 package ppo
 
+import "math"
+
 // calibration is where the numbers of this file come from. No run of this library is among them.
 const calibration = "calibration runs of an independent re-implementation in PyTorch, by the rules of STEER's released code (the paper's own numbers are not public)"
 
@@ -99,7 +101,7 @@ func ReferenceMarket() Published {
 func ReferenceMarket3() Published {
 	return Published{
 		Source: calibration, What: "quantities sold, greedy, after 30,000 plays", Over: "seller", Rows: []string{"1", "2", "3"},
-		Columns: []string{"steer"}, Values: [][]float64{{0.457}, {0.234}, {0.138}},
+		Columns: []string{"steer", "ippo"}, Values: [][]float64{{0.457, math.NaN()}, {0.234, math.NaN()}, {0.138, math.NaN()}},
 		Note: "Exact: 0.5, 0.25 and 0.125 where sellers decide in order; 0.25 each where they decide at once, near which independent sellers ended (0.25 to 0.29)",
 	}
 }
