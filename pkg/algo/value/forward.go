@@ -55,12 +55,14 @@ func (f *Forward) Again(in Inputs) Values {
 func (f *Forward) Chosen(v Values) *Node { return ReduceSum(Mul(v.Q, f.Taken), 3) }
 
 // Mix is the online mixer's value of the team, [time, batch, 1], from values q [time, batch, agent] of what was done;
-// q itself where there is no mixer.
+// or with v.Taken of that; q itself where there is no mixer.
 func (f *Forward) Mix(q *Node, v Values, in Inputs) *Node {
 	if f.sys.Mixer == nil {
 		return q
 	}
-	v.Taken = f.Taken
+	if v.Taken == nil {
+		v.Taken = f.Taken
+	}
 	return f.sys.Mixer(f.Online.ResetVisited().In("mixer"), q, v, in)
 }
 
@@ -105,6 +107,15 @@ func (f *Forward) Y() *Node {
 		f.y = f.Return(f.Bootstrap())
 	}
 	return f.y
+}
+
+// Aim makes next [time, batch, k], the value after each step, what Y is made from in place of Bootstrap. To be called
+// before anything else asks for Y.
+func (f *Forward) Aim(next *Node) {
+	if f.y != nil {
+		exceptions.Panicf("%s: Forward.Aim after the target was used", f.sys.Name)
+	}
+	f.y = f.Return(next)
 }
 
 // Return is the target that follows from other values after each step [time, batch, k], without gradient.

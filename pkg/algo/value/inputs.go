@@ -68,7 +68,7 @@ type Values struct {
 	Q         *Node // [time, batch, agent, action]
 	Memory    *Node // [time, batch, agent, Agent.Memory], after each moment; nil without
 	Embedding *Node // [time, batch, agent, k], for mixers that know groups; nil without
-	Taken     *Node // [time, batch, agent, action], one-hot, the actions whose values are mixed; set by Forward.Mix
+	Taken     *Node // [time, batch, agent, action], one-hot, the actions whose values are mixed; nil: see Forward.Mix
 }
 
 func (v Values) moments(from, to int) Values {
