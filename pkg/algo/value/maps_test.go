@@ -1,0 +1,110 @@
+package value
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/muster-marl/muster/pkg/env"
+	"github.com/muster-marl/muster/pkg/env/battle"
+	"github.com/muster-marl/muster/pkg/run"
+	"github.com/muster-marl/muster/pkg/stats"
+	"github.com/muster-marl/muster/pkg/train"
+)
+
+// onMaps is PyMARL2 with a quarter of its episodes in a batch and twice its updates, half the work in all, so that a
+// million steps take minutes on a processor core.
+func onMaps() Training {
+	t := PyMARL2()
+	t.Batch, t.UpdateEpisodes, t.TargetEvery = 32, 4, 50
+	return t
+}
+
+// TestMaps compares IQL, VDN and QMIX on two maps, three seeds each (a million steps on 2s3z, 300,000 on 3m); see
+// long. QMIX must beat the script that attacks who is nearest (docs/worlds/battle.md has its win rates), and must not stay
+// behind VDN by more than seeds differ.
+func TestMaps(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		steps int64
+		near  float64
+	}{{"2s3z", 1_000_000, 0.83}, {"3m", 300_000, 0.54}} {
+		rates := map[string][]float64{}
+		for _, s := range []System{QMIX(onMaps()), VDN(onMaps()), IQL(onMaps())} {
+			for seed := range uint64(3) {
+				t.Run(fmt.Sprintf("%s/%s/%d", c.name, s.Name, seed), func(t *testing.T) {
+					final := long(t, s, battle.Map(c.name), seed, c.steps, train.Eval{Every: c.steps / 20, Episodes: 100, Final: 1000})
+					rates[s.Name] = append(rates[s.Name], wins(final))
+					t.Logf("win rate %.3f", wins(final))
+				})
+			}
+		}
+		qmix, vdn := rates["qmix"], rates["vdn"]
+		if len(qmix) < 3 || len(vdn) < 3 {
+			continue // only some of them were asked for
+		}
+		if stats.Mean(qmix) <= c.near {
+			t.Errorf("%s: QMIX wins %.3f (mean of %.3f), the script %.2f", c.name, stats.Mean(qmix), qmix, c.near)
+		}
+		if slices.Max(qmix) < slices.Min(vdn) {
+			t.Errorf("%s: every seed of QMIX %.3f is behind every seed of VDN %.3f", c.name, qmix, vdn)
+		}
+	}
+}
+
+// TestTeams compares methods over entities on battles of 3 to 5 stalkers and zealots, judged on 6, 7 and 8 as well: three
+// seeds of 200,000 steps each, with small networks; see long.
+func TestTeams(t *testing.T) {
+	for _, s := range []System{REFIL(0.5, TinyWidth(), Tiny()), AQMIX(TinyWidth(), Tiny())} {
+		w := battle.SZ(3, 4, 5)
+		if s.Group.needsLeaders() {
+			w = w.WithLeaders(2)
+		}
+		for seed := range uint64(3) {
+			t.Run(fmt.Sprintf("%s/%d", s.Name, seed), func(t *testing.T) {
+				final := long(t, s, w, seed, 200_000, train.Eval{Every: 50_000, Episodes: 100, Final: 1000, Cells: w.Cells(6, 7, 8)})
+				t.Logf("win rate %.3f", wins(final))
+			})
+		}
+	}
+}
+
+// wins is the share of episodes that were won.
+func wins(e *run.Evaluation) float64 { return float64(e.Outcomes["win"]) / float64(e.Episodes) }
+
+// long trains s on w, unless the run is there already, and returns its last evaluation. It needs MUSTER_LONG=1. With
+// MUSTER_RUNS runs are kept and resumed; with MUSTER_RESULTS their summaries are written below that folder. One thread
+// and one worker, so that several can run beside one another and give the same numbers.
+func long(t *testing.T, s System, w env.World, seed uint64, steps int64, e train.Eval) *run.Evaluation {
+	t.Helper()
+	if os.Getenv("MUSTER_LONG") != "1" {
+		t.Skip("takes long: needs MUSTER_LONG=1")
+	}
+	if os.Getenv("MUSTER_RUNS") == "" {
+		t.Setenv("MUSTER_RUNS", t.TempDir())
+	}
+	x := &train.Experiment{Env: w, Method: s, Seed: seed, Steps: steps, Eval: e, Threads: 1, Workers: 1}
+	if err := x.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := run.Open(x.Progress().Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, err := env.Probe(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if results := os.Getenv("MUSTER_RESULTS"); results != "" {
+		if err := r.Thinned(filepath.Join(results, s.Name, filepath.FromSlash(spec.Name), fmt.Sprint(seed)), 60); err != nil {
+			t.Fatal(err)
+		}
+	}
+	final, err := r.Final("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return final
+}
