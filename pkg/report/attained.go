@@ -28,6 +28,7 @@ type Attainment struct {
 	place  func(*run.Run) (row, column string)
 	least  map[string]float64
 	paper  *Counts
+	shared bool
 }
 
 // Attained returns how many seeds attain a metric's mean of at least 1 over the episodes of their evaluations: in every
@@ -41,6 +42,9 @@ func (a Attainment) Least(world map[string]float64) Attainment { a.least = world
 
 // Beside returns the table with that of others beside it, whose rows and columns come first.
 func (a Attainment) Beside(paper Counts) Attainment { a.paper = &paper; return a }
+
+// Shared returns the table without the rows of others of which there is no run of ours.
+func (a Attainment) Shared() Attainment { a.shared = true; return a }
 
 // Formats lists "html", "text", "md", "csv", "json" and "tex".
 func (Attainment) Formats() []string { return tableFormats }
@@ -179,6 +183,9 @@ func (a Attainment) Table() (Table, error) {
 		t.Header, t.Groups = append(t.Header, "reference", "ours"), append(t.Groups, Group{c, 2})
 	}
 	for i, row := range rows {
+		if a.shared && !slices.ContainsFunc(columns, func(c string) bool { return found[[2]string{row, c}] != nil }) {
+			continue
+		}
 		cells := []any{row}
 		for j, column := range columns {
 			if a.paper != nil {

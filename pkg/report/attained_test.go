@@ -1,6 +1,7 @@
 package report
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/muster-marl/muster/pkg/game"
@@ -38,6 +39,9 @@ func TestAttained(t *testing.T) {
 	wants(t, render(t, a.Beside(other), "md"), "| released: mixing | 8/10 (10/10) | – | (5/5) | – |", "| ours: mixing | 9/10 | 1/3 (2/3) [6–79 %] | – | – |")
 	wants(t, render(t, a.Beside(other), "text"), "Reference: others. One machine.")
 
+	if got := render(t, a.Beside(other).Shared(), "csv"); strings.Contains(got, "released") || !strings.Contains(got, "ours: mixing,9/10") {
+		t.Errorf("want the row of our runs alone in:\n%s", got)
+	}
 	episodes := Attained(run.All("steer/toy/*/*"), "return", place)
 	wants(t, render(t, episodes.Least(map[string]float64{"toy/mixing": 26.5}), "csv"), "1/3 (2/3)")
 	wants(t, render(t, episodes.Least(map[string]float64{"toy/mixing": 26.6}), "csv"), "0/3 (0/3)")
