@@ -42,8 +42,7 @@ func setting(r *run.Run) (row, column string) {
 
 func method(r *run.Run) string { return r.Method }
 
-// The tables of docs/systems are what reports make of docs/results. On a failure the test prints the table that the page
-// should show.
+// The tables of docs/systems are what reports make of docs/results. With MUSTER_PAGES=write the test puts them there.
 func TestPages(t *testing.T) {
 	var games []string
 	for _, m := range []string{"steer", "mat", "mappo", "happo", "step", "biac-deep"} {
@@ -88,23 +87,34 @@ func TestPages(t *testing.T) {
 		}},
 		{"mappo", "3m", summaries(t, "mappo/*/battle/3m/*"), func(r run.Runs) report.Report { return report.WinRates(r, nil) }},
 	} {
-		list, err := c.runs.List()
+		text, table := "No runs are stored for this table yet.", bytes.Buffer{}
+		if list, err := c.runs.List(); err != nil {
+			t.Fatal(err)
+		} else if len(list) > 0 {
+			if err := c.make(c.runs).Render(&table, "md"); err != nil {
+				t.Errorf("the table %q: %v", c.table, err)
+				continue
+			}
+			text = strings.TrimSpace(table.String())
+		}
+		file := "../../../docs/systems/" + c.page + ".md"
+		page, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		page, err := os.ReadFile("../../../docs/systems/" + c.page + ".md")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(list) == 0 {
-			t.Logf("%s.md: no runs are stored for the table %q", c.page, c.table)
-			continue
-		}
-		var want bytes.Buffer
-		if err := c.make(c.runs).Render(&want, "md"); err != nil {
-			t.Errorf("the table %q: %v", c.table, err)
-		} else if !strings.Contains(string(page), strings.TrimSpace(want.String())) {
-			t.Errorf("docs/systems/%s.md does not show the table %q as it is made of the stored runs:\n\n%s", c.page, c.table, &want)
+		head, rest, begun := strings.Cut(string(page), "<!-- "+c.table+" -->\n")
+		shown, tail, ended := strings.Cut(rest, "\n<!-- end -->")
+		switch {
+		case !begun || !ended:
+			t.Errorf("%s has no place for the table %q", file, c.table)
+		case shown == text:
+		case os.Getenv("MUSTER_PAGES") == "write":
+			whole := head + "<!-- " + c.table + " -->\n" + text + "\n<!-- end -->" + tail
+			if err := os.WriteFile(file, []byte(whole), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			t.Errorf("%s does not show the table %q as the stored runs make it; MUSTER_PAGES=write go test ./pkg/algo/ppo -run TestPages writes it:\n\n%s", file, c.table, text)
 		}
 	}
 }
