@@ -13,6 +13,7 @@ type Batch struct {
 	Alive    []bool    // [env][agent]
 	Role     []uint8   // [env][entity]
 	Reward   []float32 // [env][agent]
+	Cost     []float32 // [env][agent][cost]
 	Metrics  []float32 // [env][metric]
 	steps    []Step
 	observer Observer
@@ -31,6 +32,7 @@ func NewBatch(s Spec, n int) *Batch {
 		Avail:    zeros[bool](n * s.Agents * s.Choices()),
 		Present:  zeros[bool](n * s.Entities),
 		Reward:   zeros[float32](n * s.Agents),
+		Cost:     zeros[float32](n * s.Agents * s.Costs),
 		Metrics:  zeros[float32](n * len(s.Metrics)),
 		steps:    make([]Step, n),
 	}
@@ -52,6 +54,7 @@ func NewBatch(s Spec, n int) *Batch {
 			Alive:    part(b.Alive, i, n),
 			Role:     part(b.Role, i, n),
 			Reward:   part(b.Reward, i, n),
+			Cost:     part(b.Cost, i, n),
 			Metrics:  part(b.Metrics, i, n),
 		}
 	}

@@ -44,6 +44,7 @@ type Spec struct {
 	ObsDim    int      // numbers that one agent observes, images included
 	StateDim  int      // numbers of the global state
 	EntityDim int      // numbers that describe one entity
+	Costs     int      // kinds of cost that constraints may bound: Step.Cost
 	Planes    [][3]int // images that an observation begins with: planes × rows × columns; the rest is a vector
 	Roles     int      // roles that Step.Role tells apart: 1 to Roles
 	Snapshot  int      // bytes of a compact observation of all agents, for an Observer
@@ -92,6 +93,8 @@ func (s Spec) Validate() error {
 		return fmt.Errorf("env: %s has a state of size %d, want 0 (none) or more", s.Name, s.StateDim)
 	case s.Roles < 0 || s.Roles > 255 || s.Roles > 0 && s.Entities == 0:
 		return fmt.Errorf("env: %s has %d roles for %d entities, want 0 to 255, and none without entities", s.Name, s.Roles, s.Entities)
+	case s.Costs < 0:
+		return fmt.Errorf("env: %s has %d costs, want 0 (none) or more", s.Name, s.Costs)
 	case s.MaxSteps < 0:
 		return fmt.Errorf("env: %s has at most %d steps, want 0 (no bound) or more", s.Name, s.MaxSteps)
 	case s.Snapshot < 0:
@@ -127,7 +130,7 @@ func (o Outcome) String() string {
 
 var outcomes = [...]string{"running", "win", "loss", "draw", "time_out", "ended"}
 
-// Step is one moment of one environment: views into a Batch, filled in place, never kept. Vec clears Reward
+// Step is one moment of one environment: views into a Batch, filled in place, never kept. Vec clears Reward, Cost
 // and the scalars before every call; all else keeps what was written last, so a world writes it at every call.
 // Entities, Hidden, Present and Alive exist where Spec.Entities is not zero, Role where Spec.Roles is not.
 type Step struct {
@@ -141,6 +144,7 @@ type Step struct {
 	Alive      []bool    // [agent], false = dead or absent
 	Role       []uint8   // [entity], 1 to Spec.Roles, 0 = none
 	Reward     []float32 // [agent]; a team reward is repeated
+	Cost       []float32 // [agent][cost], of this step, what a constraint may bound; a team cost is repeated
 	Metrics    []float32 // totals of this episode so far, in the order of Spec.Metrics
 	Terminated bool      // true = the task is over: do not bootstrap
 	Truncated  bool      // true = the clock is over: bootstrap
@@ -152,6 +156,7 @@ func (s *Step) Over() bool { return s.Terminated || s.Truncated }
 
 func (s *Step) clear() {
 	clear(s.Reward)
+	clear(s.Cost)
 	s.Terminated, s.Truncated, s.Outcome = false, false, Running
 }
 

@@ -102,6 +102,11 @@ func (s *Step) Check(spec Spec) error {
 			return fmt.Errorf("env: %s pays agent %d a reward of %v, want a finite number", spec.Name, a, s.Reward[a])
 		}
 	}
+	for i, x := range s.Cost {
+		if !finite(x) {
+			return fmt.Errorf("env: %s charges agent %d a cost %d of %v, want a finite number", spec.Name, i/spec.Costs, i%spec.Costs, x)
+		}
+	}
 	for i, x := range s.Metrics {
 		if !finite(x) {
 			return fmt.Errorf("env: %s leaves metric %q unwritten or not finite (%v)", spec.Name, spec.Metrics[i], x)

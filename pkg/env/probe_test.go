@@ -16,6 +16,9 @@ func (wrong) New() (Env, error) { return nil, errors.New("test: Size is 0, want 
 
 func TestProbe(t *testing.T) {
 	change := func(f func(s *Spec)) World { return clock{spec: f} }
+	charge := func(f func(out *Step)) World {
+		return clock{spec: func(s *Spec) { s.Costs = 2 }, after: func(_ *clockEnv, out *Step) { f(out) }}
+	}
 	write := func(f func(e *clockEnv, out *Step)) World { return clock{after: f} }
 	for _, c := range []struct {
 		name  string
@@ -37,6 +40,8 @@ func TestProbe(t *testing.T) {
 		{"fewer entities than agents", change(func(s *Spec) { s.Agents, s.Entities, s.EntityDim = 3, 2, 1 }), "2 entities, want 0 (none) or at least its 3 agents"},
 		{"entities without values", change(func(s *Spec) { s.Entities = 1 }), "1 entities of 0 values"},
 		{"values without entities", change(func(s *Spec) { s.EntityDim = 1 }), "0 entities of 1 values"},
+		{"costs", change(func(s *Spec) { s.Costs = -1 }), "has -1 costs"},
+		{"cost", charge(func(out *Step) { out.Cost[1] = float32(math.NaN()) }), "charges agent 0 a cost 1 of NaN"},
 		{"roles without entities", change(func(s *Spec) { s.Roles = 1 }), "1 roles for 0 entities"},
 		{"no observer", change(func(s *Spec) { s.Snapshot = 4 }), "snapshots of 4 bytes, but Observe is implemented: false"},
 		{"no snapshot", painter{}, "snapshots of 0 bytes, but Observe is implemented: true"},
@@ -59,14 +64,15 @@ func TestProbe(t *testing.T) {
 func TestBatchHoldsWhatTheSpecHas(t *testing.T) {
 	s := clock{}.mustSpec()
 	b := NewBatch(s, 2)
-	if b.State != nil || b.Entities != nil || b.Hidden != nil || b.Present != nil || b.Alive != nil || b.Role != nil || b.At(1).Hidden != nil {
+	if b.State != nil || b.Entities != nil || b.Hidden != nil || b.Present != nil || b.Alive != nil || b.Role != nil || b.Cost != nil || b.At(1).Hidden != nil {
 		t.Errorf("a world without entities has %+v", *b)
 	}
-	s.Agents, s.StateDim, s.Entities, s.EntityDim, s.Roles = 2, 5, 3, 4, 1
+	s.Agents, s.StateDim, s.Entities, s.EntityDim, s.Roles, s.Costs = 2, 5, 3, 4, 1, 3
 	b = NewBatch(s, 2)
 	for what, c := range map[string][2]int{
 		"state": {len(b.At(1).State), 5}, "entities": {len(b.At(1).Entities), 12}, "hidden": {len(b.At(1).Hidden), 6},
 		"present": {len(b.At(1).Present), 3}, "alive": {len(b.At(1).Alive), 2}, "role": {len(b.At(1).Role), 3},
+		"cost": {len(b.At(1).Cost), 6},
 	} {
 		if c[0] != c[1] {
 			t.Errorf("%s has %d values for one environment, want %d", what, c[0], c[1])

@@ -41,6 +41,7 @@ type Sample struct {
 	Filled   []float32 // [time, batch], 1 = a step that was played, 0 = behind the end
 
 	// Of rollouts alone.
+	Cost       []float32 // [time, batch, agent, cost]
 	Alive      []float32 // [time, batch, agent], 1 = takes part, 0 = dead or absent
 	Continuous []float32 // [time, batch, agent, ActDim], actions as they were chosen, before the world clips them
 	Tail       Tail

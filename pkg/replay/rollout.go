@@ -35,6 +35,7 @@ func NewRollout(spec env.Spec, time, envs int) (*Rollout, error) {
 		Actions:    make([]int32, rows*agents*len(spec.Actions)),
 		Continuous: make([]float32, rows*agents*spec.ActDim),
 		Reward:     make([]float32, rows*agents),
+		Cost:       make([]float32, rows*agents*spec.Costs),
 		Terminated: make([]float32, rows),
 		Truncated:  make([]float32, rows),
 	}
@@ -61,6 +62,7 @@ func (r *Rollout) Add(before *env.Batch, act env.Actions, after *env.Batch, _ fu
 	put(s.Actions, t, act.Discrete)
 	put(s.Continuous, t, act.Continuous)
 	put(s.Reward, t, after.Reward)
+	put(s.Cost, t, after.Cost)
 	alive := s.Alive[t*before.N*r.spec.Agents:][:before.N*r.spec.Agents]
 	for i := range alive {
 		alive[i] = 1
@@ -100,7 +102,7 @@ func (r *Rollout) arrays() []any {
 	n := r.spec.Agents
 	return []any{
 		s.Obs[:of(n*r.spec.ObsDim)], s.State[:of(r.spec.StateDim)], s.Avail[:of(n*r.spec.Choices())], s.Alive[:of(n)],
-		s.Actions[:of(n*len(r.spec.Actions))], s.Continuous[:of(n*r.spec.ActDim)], s.Reward[:of(n)], s.Terminated[:rows], s.Truncated[:rows],
+		s.Actions[:of(n*len(r.spec.Actions))], s.Continuous[:of(n*r.spec.ActDim)], s.Reward[:of(n)], s.Cost[:of(n*r.spec.Costs)], s.Terminated[:rows], s.Truncated[:rows],
 		s.Tail.Steps, s.Tail.Obs, s.Tail.State, s.Tail.Avail,
 	}
 }

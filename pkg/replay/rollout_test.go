@@ -15,7 +15,7 @@ var _ run.Checkpoint = (*replay.Rollout)(nil)
 
 // strip is a tape with a state and entities, so that agents can be dead.
 func strip() env.Spec {
-	return env.Spec{Name: "strip", Agents: 2, Actions: []int{3}, ObsDim: 1, StateDim: 1, Entities: 2, EntityDim: 1}
+	return env.Spec{Name: "strip", Agents: 2, Actions: []int{3}, ObsDim: 1, StateDim: 1, Entities: 2, EntityDim: 1, Costs: 1}
 }
 
 // record adds steps first … end−1 of two environments: step t of environment i shows 10·t + i before and 10·t + i + 5
@@ -28,7 +28,7 @@ func record(r *replay.Rollout, first, end int) {
 			for a := range 2 {
 				before.At(i).Obs[a], after.At(i).Obs[a] = float32(10*t+i)+float32(a)/2, float32(10*t+i+5)+float32(a)/2
 				before.At(i).Alive[a] = i == 0 || a == 0
-				after.At(i).Reward[a] = reward(10*t+i, a)
+				after.At(i).Reward[a], after.At(i).Cost[a] = reward(10*t+i, a), 2*reward(10*t+i, a)
 				act.Discrete[2*i+a] = action(t+i, 0)
 			}
 			before.At(i).State[0], after.At(i).State[0] = -float32(10*t+i), -float32(10*t+i+5)
@@ -53,7 +53,7 @@ func TestRollout(t *testing.T) {
 		if s.Time != 3 || s.Batch != 2 || s.Key != rng.New(7) {
 			t.Errorf("%d × %d with key %v", s.Time, s.Batch, s.Key)
 		}
-		var obs, state, rewards, alive, over, clock []float32
+		var obs, state, rewards, costs, alive, over, clock []float32
 		var tails []int32
 		var tail, tailState []float32
 		for k := range 3 {
@@ -61,6 +61,7 @@ func TestRollout(t *testing.T) {
 				x := float32(10*(first+k) + i)
 				obs, state = append(obs, x, x+0.5), append(state, -x)
 				rewards = append(rewards, reward(int(x), 0), reward(int(x), 1))
+				costs = append(costs, 2*reward(int(x), 0), 2*reward(int(x), 1))
 				alive = append(alive, 1, float32(1-i))
 				terminated, truncated := ended(2*(first+k) + i)
 				over, clock = append(over, one(terminated)), append(clock, one(truncated))
@@ -70,7 +71,7 @@ func TestRollout(t *testing.T) {
 			}
 		}
 		for name, pair := range map[string][2]any{
-			"observations": {s.Obs, obs}, "state": {s.State, state}, "rewards": {s.Reward, rewards}, "alive": {s.Alive, alive},
+			"observations": {s.Obs, obs}, "state": {s.State, state}, "rewards": {s.Reward, rewards}, "costs": {s.Cost, costs}, "alive": {s.Alive, alive},
 			"terminated": {s.Terminated, over}, "truncated": {s.Truncated, clock}, "tails": {s.Tail.Steps, tails},
 			"tail": {s.Tail.Obs, tail}, "tail state": {s.Tail.State, tailState},
 		} {

@@ -137,6 +137,11 @@ func (l *Loop) count(after *env.Batch) error {
 			}
 			l.returns[i] += float64(r) / float64(l.spec.Agents)
 		}
+		for k, c := range step.Cost {
+			if !finite(float64(c)) {
+				return fmt.Errorf("train: %s charges agent %d a cost of %v at step %d, want a finite number", l.spec.Name, k/l.spec.Costs, c, l.state.Steps)
+			}
+		}
 		if !step.Over() {
 			continue
 		}

@@ -31,6 +31,7 @@ func BenchStep(b *testing.B, w env.World) {
 	for b.Loop() {
 		act(s, out.Avail, choose, acts)
 		clear(out.Reward)
+		clear(out.Cost)
 		e.Step(acts, out)
 		length++
 		if out.Over() {

@@ -90,6 +90,7 @@ func newPlayer(w env.World) (*player, error) {
 func (p *player) spoil() {
 	s := p.out
 	clear(s.Reward)
+	clear(s.Cost)
 	s.Terminated, s.Truncated, s.Outcome = false, false, env.Running
 	if p.poison == 0 {
 		return
@@ -165,7 +166,7 @@ func (h *trace) moment(spec env.Spec, s *env.Step, drawn bool) {
 	for a := range spec.Agents {
 		h.floats(s.Obs[a*spec.ObsDim+skip : (a+1)*spec.ObsDim])
 	}
-	for _, part := range [][]float32{s.State, s.Entities, s.Reward, s.Metrics} {
+	for _, part := range [][]float32{s.State, s.Entities, s.Reward, s.Cost, s.Metrics} {
 		h.floats(part)
 	}
 	for _, part := range [][]byte{s.Snapshot, s.Role} {
@@ -212,7 +213,7 @@ func differ(a, b *env.Step) error {
 		a, b []float32
 	}{
 		{"observation", a.Obs, b.Obs}, {"state", a.State, b.State}, {"value of entities", a.Entities, b.Entities},
-		{"reward", a.Reward, b.Reward}, {"metric", a.Metrics, b.Metrics},
+		{"reward", a.Reward, b.Reward}, {"cost", a.Cost, b.Cost}, {"metric", a.Metrics, b.Metrics},
 	} {
 		for i := range c.a {
 			if math.Float32bits(c.a[i]) != math.Float32bits(c.b[i]) {
