@@ -7,6 +7,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/muster-marl/muster/pkg/env"
+	"github.com/muster-marl/muster/pkg/policy"
 	"github.com/muster-marl/muster/pkg/replay"
 	"github.com/muster-marl/muster/pkg/rng"
 	"github.com/muster-marl/muster/pkg/xla"
@@ -99,8 +100,8 @@ func TestFloor(t *testing.T) {
 	out := onGo(t, func(_ *model.Scope, in []*Node) []*Node {
 		p := Exp(logChoices(in[0], in[1], 0.3))
 		d := []int{draws, 4}
-		all := s.choose(BroadcastToDims(in[0], d...), BroadcastToDims(in[1], d...), in[2], Scalar(in[0].Graph(), in[0].DType(), 1))
-		best := s.choose(in[0], in[1], Slice(in[2], AxisRange(0, 1)), Scalar(in[0].Graph(), in[0].DType(), 0))
+		all := s.choose(BroadcastToDims(in[0], d...), Inputs{}, BroadcastToDims(in[1], d...), in[2], Scalar(in[0].Graph(), in[0].DType(), 1))
+		best := s.choose(in[0], Inputs{}, in[1], Slice(in[2], AxisRange(0, 1)), Scalar(in[0].Graph(), in[0].DType(), 0))
 		return []*Node{p, ReduceMean(all, 0), best}
 	}, []xla.Input{xla.F32(1, 4), xla.Bool(1, 4), xla.F32(draws, 4)}, []float32{0, 0, 50, 9}, []bool{true, true, false, true}, noise)
 	p, often, best := out[0].([]float32), out[1].([]float32), out[2].([]float32)
@@ -147,11 +148,19 @@ func (c clock) show(out *env.Step) {
 	fill(out.Avail, true)
 }
 
-// rolled plays a rollout of w with l's policy.
-func rolled(t testing.TB, l *learner, w env.World) *replay.Sample {
+// player plays one rollout after another with a learner's policy.
+type player struct {
+	l       *learner
+	vec     *env.Vec
+	memory  policy.Memory
+	rollout *replay.Rollout
+	steps   int64
+}
+
+func newPlayer(t testing.TB, l *learner, w env.World) *player {
 	t.Helper()
 	n, key := l.sys.Train.Envs, rng.New(3)
-	memory, err := replay.NewRollout(l.spec, l.sys.Train.Horizon, n)
+	rollout, err := replay.NewRollout(l.spec, l.sys.Train.Horizon, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,22 +168,42 @@ func rolled(t testing.TB, l *learner, w env.World) *replay.Sample {
 	if err != nil {
 		t.Fatal(err)
 	}
-	acts := env.NewActions(l.spec, n)
-	for i := range l.sys.Train.Horizon {
-		before, err := vec.Before()
+	return &player{l, vec, l.Policy().Memory(n), rollout, 0}
+}
+
+// roll plays the next rollout.
+func (p *player) roll(t testing.TB) *replay.Sample {
+	t.Helper()
+	n, key := p.vec.N(), rng.New(3)
+	acts := env.NewActions(p.l.spec, n)
+	for range p.l.sys.Train.Horizon {
+		begun := p.vec.Begun()
+		before, err := p.vec.Before()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.actor.Act(before, nil, exploring, key.Split("act", int64(i)), acts); err != nil {
+		for i := range n {
+			if p.vec.Episode(i) >= begun {
+				p.memory.Begin(i)
+			}
+		}
+		if err := p.l.Policy().Act(before, p.memory, exploring, key.Split("act", p.steps), acts); err != nil {
 			t.Fatal(err)
 		}
-		after, err := vec.Step(acts)
+		after, err := p.vec.Step(acts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		memory.Add(before, acts, after, nil)
+		p.rollout.Add(before, acts, after, nil)
+		p.steps++
 	}
-	return memory.Sample(key)
+	return p.rollout.Sample(key)
+}
+
+// rolled plays a first rollout of w with l's policy.
+func rolled(t testing.TB, l *learner, w env.World) *replay.Sample {
+	t.Helper()
+	return newPlayer(t, l, w).roll(t)
 }
 
 // The moment after the clock's end and after the last step is worth what the critic says of it.

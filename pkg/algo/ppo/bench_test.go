@@ -101,7 +101,7 @@ func BenchmarkTrain(b *testing.B) {
 	}{
 		{"steer/skewed-penalty", STEER(one(), Token, ours), matrix.SkewedPenalty(-100), 20_000},
 		{"mat/skewed-penalty", MAT(one(), ours), matrix.SkewedPenalty(-100), 20_000},
-		{"mappo/skewed-penalty", MAPPO(MLP{64, true}, ours), matrix.SkewedPenalty(-100), 20_000},
+		{"mappo/skewed-penalty", MAPPO(MLP{Hidden: 64, Own: true}, ours), matrix.SkewedPenalty(-100), 20_000},
 		{"steer/spread", STEER(one(), StateSlot, Released(Spreading())), particle.SpreadSTEER(), 32_000},
 		{"mat/spread", MAT(one(), Released(Spreading())), particle.SpreadSTEER(), 32_000},
 		{"mappo/spread", MAPPO(MLP{Hidden: 64}, Released(Spreading())), particle.SpreadSTEER(), 32_000},

@@ -46,6 +46,9 @@ func Distill(teacher policy.Policy, w env.World, d Distillation, key rng.Key) (p
 		return nil, fmt.Errorf("ppo: the teacher is a %T, want a policy that this package has trained", teacher)
 	case a.spec.ActDim > 0:
 		return nil, fmt.Errorf("ppo: %s has continuous actions, want choices for distillation", a.spec.Name)
+	case len(a.spec.Actions) > 1 || a.numbers > 0 || a.random:
+		return nil, fmt.Errorf("ppo: %s has %d action heads, and %s keeps %d hidden numbers (random order: %v), want one head, no memory and one order for distillation",
+			a.spec.Name, len(a.spec.Actions), a.sys.Name, a.numbers, a.random)
 	case d.Hidden < 1 || d.Episodes < 1 || d.Epochs < 1 || d.Batch < 1 || !(d.LR > 0):
 		return nil, fmt.Errorf("ppo: students of width %d learn from %d episodes in %d epochs of batches of %d at a rate of %v, want more than 0 of each",
 			d.Hidden, d.Episodes, d.Epochs, d.Batch, d.LR)
@@ -84,7 +87,7 @@ func Distill(teacher policy.Policy, w env.World, d Distillation, key rng.Key) (p
 			}
 		}
 	}
-	return newActor(students, a.spec, dev, store), nil
+	return newActor(students, a.spec, dev, store, key), nil
 }
 
 // teach plays episodes and notes what was seen and how probable every choice was.

@@ -8,67 +8,10 @@ import (
 	"github.com/muster-marl/muster/pkg/xla"
 )
 
-// moments are rows on the host, as programs take them.
-type moments struct {
-	obs     []float32 // [row, agent, obs]
-	state   []float32 // [row, state]
-	avail   []bool    // [row, agent, choice]; not where actions are continuous
-	actions any       // []int32 [row, agent], or []float32 [row, agent, ActDim]; nil where nothing was done yet
-}
-
-// args lists the arrays in the order of inputs.
-func (m moments) args(spec env.Spec) []any {
-	list := []any{m.obs}
-	if spec.StateDim > 0 {
-		list = append(list, m.state)
-	}
-	if spec.ActDim == 0 {
-		list = append(list, m.avail)
-	}
-	if m.actions != nil {
-		list = append(list, m.actions)
-	}
-	return list
-}
-
-// inputs declares the arrays of rows.
-func inputs(spec env.Spec, rows int, acted bool) []xla.Input {
-	list := []xla.Input{xla.F32(rows, spec.Agents, spec.ObsDim)}
-	if spec.StateDim > 0 {
-		list = append(list, xla.F32(rows, spec.StateDim))
-	}
-	switch {
-	case spec.ActDim == 0 && acted:
-		list = append(list, xla.Bool(rows, spec.Agents, spec.Choices()), xla.I32(rows, spec.Agents))
-	case spec.ActDim == 0:
-		list = append(list, xla.Bool(rows, spec.Agents, spec.Choices()))
-	case acted:
-		list = append(list, xla.F32(rows, spec.Agents, spec.ActDim))
-	}
-	return list
-}
-
-// look turns the nodes of inputs into what networks see, and returns the rest of in.
-func look(spec env.Spec, in []*Node, acted bool) (Inputs, []*Node) {
-	x := Inputs{Obs: in[0], Spec: spec}
-	in = in[1:]
-	if x.State = Reshape(x.Obs, x.Obs.Shape().Dim(0), -1); spec.StateDim > 0 {
-		x.State, in = in[0], in[1:]
-	}
-	if spec.ActDim == 0 {
-		x.Avail, in = in[0], in[1:]
-	}
-	if acted {
-		if x.Actions, in = in[0], in[1:]; spec.ActDim == 0 {
-			x.Actions = OneHot(x.Actions, spec.Choices(), x.Obs.DType())
-		}
-	}
-	return x, in
-}
-
 // networks runs actor and critic on rows with actions.
 func (s System) networks(root *model.Scope, in Inputs) (heads, values *Node) {
-	heads, values = s.Actor(root.In("actor"), in)
+	heads, values = s.Actor(root.In("actor"), in.seating.enter(in))
+	heads, values = in.seating.leave(heads), in.seating.leave(values)
 	if s.Critic != nil {
 		values = s.Critic(root.In("critic"), in)
 	}
@@ -77,29 +20,34 @@ func (s System) networks(root *model.Scope, in Inputs) (heads, values *Node) {
 	return heads, values
 }
 
-// evaluateGraph gives log-probabilities [row, agent, part] and values [row, agent] of what was done.
+// evaluateGraph gives log-probabilities [row, agent, part] and values [row, agent] of what was done, and the hidden
+// states after each moment [row, number] where there are any.
 func (s System) evaluateGraph(spec env.Spec) func(*model.Scope, []*Node) []*Node {
 	return func(root *model.Scope, nodes []*Node) []*Node {
-		in, _ := look(spec, nodes, true)
+		in, _ := s.look(spec, nodes, learning)
 		heads, values := s.networks(root.In("online"), in)
 		logp, _ := s.judge(heads, in)
-		return []*Node{logp, values}
+		return in.Past.append([]*Node{logp, values})
 	}
 }
 
-// actGraph draws an action for each agent, int32 [row, agent] or float32 [row, agent, ActDim], and if valued also
-// gives values [row, agent].
+// actGraph draws an action for each agent, int32 [row, agent, head] or float32 [row, agent, ActDim], and if valued
+// also gives values [row, agent], else the hidden states after this moment [row, number] where there are any.
 func (s System) actGraph(spec env.Spec, valued bool) func(*model.Scope, []*Node) []*Node {
 	return func(root *model.Scope, nodes []*Node) []*Node {
-		in, rest := look(spec, nodes, false)
+		u := acting
+		if valued {
+			u = valuing
+		}
+		in, rest := s.look(spec, nodes, u)
 		noise, explore := rest[0], Reshape(rest[1])
 		actions, values := s.act(root.In("online"), in, noise, explore)
 		out := []*Node{actions}
 		if spec.ActDim == 0 {
-			out[0] = ArgMax(actions, -1, actionType)
+			out[0] = chosen(actions, spec)
 		}
 		if !valued {
-			return out
+			return in.Past.append(out)
 		}
 		if values == nil {
 			values = s.Critic(root.At("online").In("critic"), in)
@@ -113,7 +61,7 @@ func (s System) act(root *model.Scope, in Inputs, noise, explore *Node) (actions
 	scope := root.In("actor")
 	if s.Decode == nil {
 		heads, values := s.Actor(scope, in)
-		return s.choose(heads, in.Avail, noise, explore), values
+		return s.choose(heads, in, in.Avail, noise, explore), values
 	}
 	of := func(x *Node, agent int) *Node {
 		if x == nil {
@@ -121,12 +69,14 @@ func (s System) act(root *model.Scope, in Inputs, noise, explore *Node) (actions
 		}
 		return Squeeze(agentsOf(x, agent, agent+1), 1)
 	}
+	seating := in.seating
+	in, noise = seating.enter(in), seating.move(noise, true)
 	chosen := make([]*Node, in.Spec.Agents)
 	values = s.Decode(scope, in, func(agent int, head *Node) *Node {
-		chosen[agent] = s.choose(head, of(in.Avail, agent), of(noise, agent), explore)
+		chosen[agent] = s.choose(head, in, of(in.Avail, agent), of(noise, agent), explore)
 		return chosen[agent]
 	})
-	return Stack(chosen, 1), values
+	return seating.leave(Stack(chosen, 1)), seating.leave(values)
 }
 
 // What the update takes besides rows: an order of arrays that updateInputs, updateGraph and learner.step share.
@@ -141,7 +91,7 @@ const (
 
 func (s System) updateInputs(spec env.Spec, rows int) []xla.Input {
 	n := spec.Agents
-	return append(inputs(spec, rows, true),
+	return append(s.inputs(spec, rows, learning),
 		xla.F32(rows, n, s.parts(spec)), // old log-probabilities
 		xla.F32(rows, n),                // old values
 		xla.F32(rows, n),                // advantages
@@ -155,7 +105,7 @@ func (s System) updateInputs(spec env.Spec, rows int) []xla.Input {
 // parts is the number of ratios of one action.
 func (s System) parts(spec env.Spec) int {
 	if s.Train.Components {
-		return max(spec.ActDim, 1)
+		return max(spec.ActDim, len(spec.Actions), 1)
 	}
 	return 1
 }
@@ -167,7 +117,7 @@ var metricNames = []string{"policy_loss", "value_loss", "entropy", "grad_norm", 
 //	L = −mean(Surrogate) − c_e·mean(entropy) + c_v·mean(value loss)
 func (s System) updateGraph(spec env.Spec) func(*model.Scope, []*Node) []*Node {
 	return func(root *model.Scope, nodes []*Node) []*Node {
-		in, rest := look(spec, nodes, true)
+		in, rest := s.look(spec, nodes, learning)
 		oldLogp, oldValues, advantage, target := rest[0], rest[1], rest[2], rest[3]
 		alive, before, turn, control := rest[4], rest[5], rest[6], rest[7]
 		scalar := func(i int) *Node { return Reshape(Slice(control, AxisElem(i))) }
@@ -209,7 +159,7 @@ func (s System) descend(root *model.Scope, loss *Node, scalar func(int) *Node, t
 	}
 	grads := Gradient(loss, nodes...)
 	var chosen [2]*Node // networks of a stack that are updated
-	if s.Turns != nil {
+	if s.Turns.Next != nil {
 		half := MulScalar(OnesLike(turn), 0.5)
 		chosen[0] = GreaterThan(turn, half)
 		chosen[1] = GreaterThan(Mul(OnesLike(turn), scalar(controlCritic)), half)
@@ -230,7 +180,7 @@ func (s System) descend(root *model.Scope, loss *Node, scalar func(int) *Node, t
 			nets = params[from].Shape().Dim(0)
 		}
 		clipped, size := clip([]*Node{nn.Join(grads[from:to], nets)}, s.Train.ClipNorm)
-		if i == 0 && s.Turns != nil {
+		if i == 0 && s.Turns.Next != nil {
 			size = Mul(size, turn)
 		}
 		if size = ReduceAllMax(size); norm == nil {

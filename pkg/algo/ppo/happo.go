@@ -17,7 +17,7 @@ import (
 func HAPPO(net MLP, t Training) System {
 	net.Own = true
 	sys := MAPPO(net, t)
-	sys.Name, sys.Turns = "happo", anyTurn
+	sys.Name, sys.Turns.Next = "happo", anyTurn
 	return sys
 }
 
@@ -41,9 +41,12 @@ func anyTurn(r *rand.Rand, _ []float64, updated []bool) int {
 // Deviations: as HAPPO; value targets are those of the agent updated last.
 func A2PO(net MLP, t Training) System {
 	sys := HAPPO(net, t)
-	sys.Name, sys.Turns, sys.Surrogate = "a2po", strongestTurn, preceded
-	sys.Range = func(k, n int) float64 { return 0.5*float64(k)/float64(n) + 0.5 }
-	sys.Trace = func(rho float64) float64 { return min(1, rho) }
+	sys.Name, sys.Surrogate = "a2po", preceded
+	sys.Turns = Turns{
+		Next:  strongestTurn,
+		Range: func(k, n int) float64 { return 0.5*float64(k)/float64(n) + 0.5 },
+		Trace: func(rho float64) float64 { return min(1, rho) },
+	}
 	return sys
 }
 

@@ -108,9 +108,8 @@ func TestRatios(t *testing.T) {
 	t.Run("first", func(t *testing.T) {
 		for _, s := range methods() {
 			s.Train.Minibatches, s.Train.Epochs, s.Train.Clip = 1, 1, 1e-12
-			if s.Turns != nil {
-				s.Turns, s.Train.Trust = nil, Trust{}
-				s.Range, s.Trace = nil, nil
+			if s.Turns.Next != nil {
+				s.Turns, s.Train.Trust = Turns{}, Trust{}
 			}
 			l := build(t, s, clock{}, xla.Go)
 			m, err := l.Update(rolled(t, l, clock{}))

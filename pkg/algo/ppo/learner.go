@@ -2,9 +2,9 @@ package ppo
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
-	"slices"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/ml/model"
@@ -32,6 +32,8 @@ type learner struct {
 	act      *xla.Program // for Train.Envs environments
 	actor    *actor
 	norm     *valueNorm
+	costs    *multipliers
+	past     *chunks
 	rollouts int64 // learned from
 
 	data    *rollout
@@ -63,17 +65,19 @@ func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 	n, rows := spec.Agents, t.Horizon*t.Envs
 	l := &learner{
 		sys: s, spec: spec, dev: dev, store: nn.NewStore(setup.Key), norm: newValueNorm(n, t.PlainValues),
+		costs: newMultipliers(s.Constraint, t.Envs, n), past: newChunks(s, spec, setup.Key),
 		data: newRollout(t.Horizon, t.Envs, n), part: newMinibatch(s, spec), metrics: train.Metrics{},
 	}
+	l.logp, l.values = make([]float32, rows*n*s.parts(spec)), make([]float32, rows*n)
 	l.update, err = xla.Compile(dev, "update", l.store, s.updateGraph(spec), s.updateInputs(spec, rows/t.Minibatches)...)
 	if err != nil {
 		return nil, nil, err
 	}
-	l.evaluate, err = xla.Compile(dev, "evaluation", l.store, s.evaluateGraph(spec), inputs(spec, rows, true)...)
+	l.evaluate, err = xla.Compile(dev, "evaluation", l.store, s.evaluateGraph(spec), s.inputs(spec, l.block(), learning)...)
 	if err != nil {
 		return nil, nil, err
 	}
-	l.tail, err = xla.Compile(dev, "tail", l.store, s.actGraph(spec, true), actInputs(spec, t.Envs)...)
+	l.tail, err = xla.Compile(dev, "tail", l.store, s.actGraph(spec, true), s.actInputs(spec, t.Envs, valuing)...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -82,7 +86,7 @@ func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 			return nil, nil, err
 		}
 	}
-	l.actor = newActor(s, spec, dev, l.store)
+	l.actor = newActor(s, spec, dev, l.store, setup.Key)
 	if l.act, err = l.actor.acting.Program(t.Envs); err != nil {
 		return nil, nil, err
 	}
@@ -94,7 +98,7 @@ func (l *learner) Policy() policy.Policy { return l.actor }
 
 // turns is the number of agents that are updated one after another, or 1.
 func (l *learner) turns() int {
-	if l.sys.Turns == nil {
+	if l.sys.Turns.Next == nil {
 		return 1
 	}
 	return l.spec.Agents
@@ -118,6 +122,7 @@ func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 	if err := l.prepare(s); err != nil {
 		return nil, err
 	}
+	l.data.reward = l.costs.weigh(s)
 	clear(l.metrics)
 	r := s.Key.Split("minibatches").Rand()
 	rows, n := t.Horizon*t.Envs, l.spec.Agents
@@ -125,7 +130,7 @@ func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 	fill(before, 1)
 	var trace []float64
 	updated := make([]bool, n)
-	order := make([]int32, rows)
+	order := make([]int32, rows/l.past.length)
 	for k := range l.turns() {
 		l.data.estimate(t.Gamma, t.Lambda, trace)
 		if err := l.weigh(s); err != nil {
@@ -134,15 +139,15 @@ func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 		agent := -1
 		l.part.turn, l.part.clip, l.part.critic = turn, t.Clip, 1
 		fill(turn, 1)
-		if l.sys.Turns != nil {
-			agent = l.sys.Turns(r, l.strength(s), updated)
+		if l.sys.Turns.Next != nil {
+			agent = l.sys.Turns.Next(r, l.strength(s), updated)
 			clear(turn)
 			turn[agent], updated[agent] = 1, true
 			if l.part.critic = 0; k == n-1 {
 				l.part.critic = 1 // as many epochs as each actor
 			}
-			if l.sys.Range != nil {
-				l.part.clip *= l.sys.Range(k+1, n)
+			if l.sys.Turns.Range != nil {
+				l.part.clip *= l.sys.Turns.Range(k+1, n)
 			}
 		}
 		if l.region != nil {
@@ -164,23 +169,25 @@ func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 		}
 	}
 	l.rollouts++
+	l.past.end(s)
 	l.actor.acting.Changed()
 	l.average()
+	maps.Copy(l.metrics, l.costs.report)
 	return l.metrics, nil
 }
 
-// pass goes over the rollout Epochs times.
+// pass goes over the sequences of the rollout Epochs times.
 func (l *learner) pass(s *replay.Sample, r *rand.Rand, order []int32) error {
-	t, rows := l.sys.Train, len(order)
+	t, count := l.sys.Train, len(order)
 	for epoch := range t.Epochs {
 		for i := range order {
 			order[i] = int32(i)
 		}
 		if t.Minibatches > 1 {
-			r.Shuffle(rows, func(i, j int) { order[i], order[j] = order[j], order[i] })
+			r.Shuffle(count, func(i, j int) { order[i], order[j] = order[j], order[i] })
 		}
 		for m := range t.Minibatches {
-			size := rows / t.Minibatches
+			size := count / t.Minibatches
 			l.part.step = l.rollouts*int64(t.Epochs*t.Minibatches) + int64(epoch*t.Minibatches+m+1)
 			if err := l.step(s, order[m*size:(m+1)*size]); err != nil {
 				return err
@@ -214,67 +221,6 @@ func fill[T any](x []T, with T) {
 	for i := range x {
 		x[i] = with
 	}
-}
-
-// prepare computes log-probabilities and values of a rollout with the weights that collected it.
-func (l *learner) prepare(s *replay.Sample) error {
-	out, err := l.evaluate.Call(l.whole(s).args(l.spec)...)
-	if err != nil {
-		return err
-	}
-	l.logp, l.values = slices.Clone(out[0].([]float32)), slices.Clone(out[1].([]float32))
-	d, n := l.data, l.spec.Agents
-	d.reward = s.Reward
-	for k, v := range l.values {
-		mean, deviation := l.norm.of(k % n)
-		d.value[k] = float64(v)*deviation + mean
-	}
-	last := (d.time - 1) * d.envs
-	for i := range d.over {
-		d.over[i] = s.Terminated[i] == 1 || s.Truncated[i] == 1 || i >= last
-	}
-	clear(d.next)
-	return l.bootstrap(s)
-}
-
-// bootstrap values the moments after steps that the clock ended, or the rollout, with actions drawn anew where
-// values depend on them.
-func (l *learner) bootstrap(s *replay.Sample) error {
-	n, envs := l.spec.Agents, l.sys.Train.Envs
-	m, noise := newMoments(l.spec, envs), make([]float32, noiseSize(l.spec, envs))
-	r := s.Key.Split("tail").Rand()
-	for from := 0; from < len(s.Tail.Steps); from += envs {
-		count := min(envs, len(s.Tail.Steps)-from)
-		for i := range m.avail { // rows that are not in use
-			m.avail[i] = true
-		}
-		copyRows(m.obs, s.Tail.Obs, from, count, envs)
-		copyRows(m.state, s.Tail.State, from, count, envs)
-		copyRows(m.avail, s.Tail.Avail, from, count, envs)
-		draw(r, l.spec, noise)
-		out, err := l.tail.Call(append(m.args(l.spec), noise, []float32{1})...)
-		if err != nil {
-			return err
-		}
-		values := out[1].([]float32)
-		for i := range count {
-			step := int(s.Tail.Steps[from+i])
-			if l.sys.Train.TimeOutEnds && s.Truncated[step] == 1 {
-				continue
-			}
-			for a := range n {
-				mean, deviation := l.norm.of(a)
-				l.data.next[step*n+a] = float64(values[i*n+a])*deviation + mean
-			}
-		}
-	}
-	return nil
-}
-
-// copyRows copies count rows of from, beginning with row first, to the beginning of to, which holds rows of them.
-func copyRows[T any](to, from []T, first, count, rows int) {
-	width := len(to) / rows
-	copy(to, from[first*width:(first+count)*width])
 }
 
 // weigh normalises the advantages.
@@ -311,40 +257,4 @@ func (l *learner) strength(s *replay.Sample) []float64 {
 		sum[a] /= max(count[a], 1)
 	}
 	return sum
-}
-
-// follow multiplies the ratio of an agent that has been updated into that of those before it, and returns λ of
-// each step under it.
-func (l *learner) follow(s *replay.Sample, agent int, trace []float64) ([]float64, error) {
-	out, err := l.evaluate.Call(l.whole(s).args(l.spec)...)
-	if err != nil {
-		return nil, err
-	}
-	now, parts := out[0].([]float32), l.sys.parts(l.spec)
-	for row := range l.part.before {
-		change, from := 0.0, (row*l.spec.Agents+agent)*parts
-		for p := range parts {
-			change += float64(now[from+p]) - float64(l.logp[from+p])
-		}
-		l.part.before[row] *= float32(math.Exp(change))
-	}
-	if l.sys.Trace == nil {
-		return nil, nil
-	}
-	if trace == nil {
-		trace = make([]float64, len(l.part.before))
-	}
-	for row, rho := range l.part.before {
-		trace[row] = l.sys.Train.Lambda * l.sys.Trace(float64(rho))
-	}
-	return trace, nil
-}
-
-// whole is all of a rollout.
-func (l *learner) whole(s *replay.Sample) moments {
-	m := moments{s.Obs, s.State, s.Avail, s.Actions}
-	if l.spec.ActDim > 0 {
-		m.actions = s.Continuous
-	}
-	return m
 }

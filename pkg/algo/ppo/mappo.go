@@ -13,13 +13,36 @@ import (
 type MLP struct {
 	Hidden int  // width of each of the two hidden layers
 	Own    bool // true = each agent has networks of its own; false = all share one, which is told the agent's number
+	// Recurrent = true puts a recurrent unit of that width, with layer norm, between the hidden layers and the head, so
+	// that actors and critics remember the episode (as in the recurrent MAPPO of Yu et al., 2022); see Training.Chunk.
+	Recurrent bool
+	past      *Past // that the networks of one graph run with
+}
+
+// memory counts the hidden numbers of an environment; together says that the critic is one network for all agents.
+func (m MLP) memory(together bool) func(agents int) (actor, critic int) {
+	if !m.Recurrent {
+		return nil
+	}
+	return func(agents int) (actor, critic int) {
+		if together && !m.Own {
+			return agents * m.Hidden, m.Hidden
+		}
+		return agents * m.Hidden, agents * m.Hidden
+	}
+}
+
+// with makes the networks run with the hidden states of in.
+func (m MLP) with(in Inputs) MLP {
+	m.past = in.Past
+	return m
 }
 
 // IPPO lets each agent learn on its own (de Witt et al., 2020): actor and critic see its observation, and its own
 // reward counts.
 func IPPO(net MLP, t Training) System {
-	critic := func(s *model.Scope, in Inputs) *Node { return Squeeze(net.run(s, in.Obs, 1, 1), 2) }
-	return System{Name: "ippo", Actor: net.actor(), Critic: critic, Own: net.Own, Surrogate: Clipped, Train: t}
+	critic := func(s *model.Scope, in Inputs) *Node { return Squeeze(net.with(in).run(s, in.Obs, 1, 1), 2) }
+	return System{Name: "ippo", Actor: net.actor(), Critic: critic, Memory: net.memory(false), Own: net.Own, Surrogate: Clipped, Train: t}
 }
 
 // MAPPO gives IPPO's actors a central critic, which sees the state and values each agent's own return (Yu et al.,
@@ -28,12 +51,12 @@ func IPPO(net MLP, t Training) System {
 // Deviations: a shared critic has an output for each agent, since rewards need not be equal; log-probabilities of
 // the stored actions are computed once more before the first epoch.
 func MAPPO(net MLP, t Training) System {
-	return System{Name: "mappo", Actor: net.actor(), Critic: net.central, Own: net.Own, Surrogate: Clipped, Train: t}
+	return System{Name: "mappo", Actor: net.actor(), Critic: net.central, Memory: net.memory(true), Own: net.Own, Surrogate: Clipped, Train: t}
 }
 
 func (m MLP) actor() Actor {
 	return func(s *model.Scope, in Inputs) (heads, values *Node) {
-		heads, stack := m.run(s, in.Obs, width(in.Spec), 0.01), 1
+		heads, stack := m.with(in).run(s, in.Obs, width(in.Spec), 0.01), 1
 		if m.Own {
 			stack = in.Spec.Agents
 		}
@@ -44,6 +67,7 @@ func (m MLP) actor() Actor {
 // central values the state, for each agent by a network or by an output of its own.
 func (m MLP) central(s *model.Scope, in Inputs) *Node {
 	n, d := in.Spec.Agents, in.State.Shape().Dimensions
+	m = m.with(in)
 	if !m.Own {
 		return Reshape(m.layers(s, ExpandAxes(in.State, 0), n, 1), d[0], n)
 	}
@@ -74,6 +98,10 @@ func (m MLP) layers(s *model.Scope, x *Node, out int, gain float64) *Node {
 		// Biases that are not 0 at first: where all that is seen is 0, nothing would come out of the layers.
 		bias := nn.Variable(layer, x.Graph(), "b", nn.FanIn, in, nets, 1, m.Hidden)
 		x = nn.LayerNorm(layer.In("norm"), nn.ReLU(Add(nn.Project(layer, x, m.Hidden, active), bias)))
+	}
+	if m.Recurrent && m.past != nil {
+		memory := s.In("memory")
+		x = nn.LayerNorm(memory.In("norm"), m.past.GRU(memory, x, m.Hidden))
 	}
 	return nn.Linear(s.In("head"), x, out, nn.Orthogonal(gain))
 }

@@ -60,10 +60,11 @@ func pick[T any](to, from []T, rows []int32) {
 	}
 }
 
-// step makes one optimiser step on these rows of the rollout, after they have been counted into the running
+// step makes one optimiser step on these sequences of the rollout, after they have been counted into the running
 // normalisation of values.
-func (l *learner) step(s *replay.Sample, rows []int32) error {
+func (l *learner) step(s *replay.Sample, chosen []int32) error {
 	t, m, n := l.sys.Train, &l.part, l.spec.Agents
+	rows := l.past.rows(chosen)
 	if m.critic == 1 {
 		l.norm.add(l.data.target, rows, t.AgentValues)
 	}
@@ -88,7 +89,8 @@ func (l *learner) step(s *replay.Sample, rows []int32) error {
 		controlLR: float32(t.LR), controlStep: float32(m.step), controlClip: float32(m.clip),
 		controlEntropy: float32(t.Entropy.At(joint)), controlCritic: m.critic,
 	}
-	out, err := l.update.Call(append(m.rows.args(l.spec), m.logp, m.values, m.weights, m.targets, m.alive, m.ratios, m.turn, control[:])...)
+	args := append(m.rows.args(l.spec), l.past.pick(chosen, rows)...)
+	out, err := l.update.Call(append(args, m.logp, m.values, m.weights, m.targets, m.alive, m.ratios, m.turn, control[:])...)
 	if err != nil {
 		return err
 	}

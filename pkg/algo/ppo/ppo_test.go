@@ -83,7 +83,7 @@ func methods() []System {
 	return []System{
 		IPPO(net, small()), MAPPO(own, small()), named("mappo-shared", MAPPO(net, small())),
 		STEER(tiny(), Token, small()), MAT(tiny(), small()), MATDec(tiny(), small()),
-		HAPPO(net, small()), A2PO(net, small()), STEP(Hyper{6, 5}, small()), HATRPO(net, small()),
+		HAPPO(net, small()), A2PO(net, small()), STEP(Hyper{6, 5}, small()), STEERGRU(tiny(), Token, small()), HATRPO(net, small()),
 	}
 }
 

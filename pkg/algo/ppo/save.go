@@ -30,6 +30,15 @@ func (l *learner) Save(w io.Writer) error {
 		"rollouts":   {Shape: []int{}, Data: []int64{l.rollouts}},
 		"value_norm": {Shape: []int{len(stats)}, Data: stats},
 	}
+	if q := l.past; q.numbers > 0 {
+		arrays["hidden_states"] = run.Array{Shape: []int{len(q.begins)}, Data: q.begins}
+	}
+	if q := l.past; q.random {
+		arrays["episodes"] = run.Array{Shape: []int{len(q.episode)}, Data: q.episode}
+	}
+	if c := bits(l.costs.state()...); len(c) > 0 {
+		arrays["costs"] = run.Array{Shape: []int{len(c)}, Data: c}
+	}
 	for path, v := range values {
 		arrays[path] = run.Array{Shape: v.Dims, Data: v.Flat}
 	}
@@ -59,6 +68,9 @@ func (l *learner) Load(r io.Reader) error {
 	}
 	delete(arrays, "rollouts")
 	delete(arrays, "value_norm")
+	if err := l.loadPast(arrays); err != nil {
+		return err
+	}
 	values := map[string]xla.Value{}
 	for path, a := range arrays {
 		values[path] = xla.Value{Dims: a.Shape, Flat: a.Data}
@@ -70,4 +82,39 @@ func (l *learner) Load(r io.Reader) error {
 	l.rollouts = n[0]
 	l.actor.acting.Changed()
 	return xla.SetValues(l.store, values)
+}
+
+// loadPast takes what concerns hidden states, orders and costs out of arrays.
+func (l *learner) loadPast(arrays map[string]run.Array) error {
+	if q := l.past; q.numbers > 0 {
+		hidden, ok := arrays["hidden_states"].Data.([]float32)
+		if !ok || len(hidden) != len(q.begins) {
+			return fmt.Errorf("ppo: the saved learner has %d hidden numbers, want %d", len(hidden), len(q.begins))
+		}
+		copy(q.begins, hidden)
+	}
+	if q := l.past; q.random {
+		episode, ok := arrays["episodes"].Data.([]int64)
+		if !ok || len(episode) != len(q.episode) {
+			return fmt.Errorf("ppo: the saved learner has counted episodes of %d environments, want %d", len(episode), len(q.episode))
+		}
+		copy(q.episode, episode)
+	}
+	if c := l.costs; len(c.lambda) > 0 {
+		saved, ok := arrays["costs"].Data.([]uint64)
+		if !ok || len(saved) != len(c.lambda)+len(c.running) {
+			return fmt.Errorf("ppo: the saved learner has %d numbers of costs, want %d", len(saved), len(c.lambda)+len(c.running))
+		}
+		for k := range saved {
+			if x := math.Float64frombits(saved[k]); k < len(c.lambda) {
+				c.lambda[k] = x
+			} else {
+				c.running[k-len(c.lambda)] = x
+			}
+		}
+	}
+	for _, name := range []string{"hidden_states", "episodes", "costs"} {
+		delete(arrays, name)
+	}
+	return nil
 }

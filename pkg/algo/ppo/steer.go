@@ -30,15 +30,61 @@ func StateSlot(t Transformer, s *model.Scope, in Inputs) *Node {
 //
 // Deviations: the settings of Task.Ours (see there); log-probabilities and values of the stored actions are
 // computed once more before the first epoch; after a rollout's last step, and where the clock ends an episode, the
-// values are those of freshly drawn actions. The variant with a GRU in place of the outer stack is missing.
+// values are those of freshly drawn actions.
 func STEER(net Transformer, slot Slot, t Training) System {
-	n := steer{net, slot}
+	n := steer{net, slot, attend}
 	return System{Name: "steer", Actor: n.parallel, Decode: n.decode, Surrogate: Clipped, Train: t}
+}
+
+// STEERGRU is STEER with two recurrent layers over layer-normed tokens in place of the outer stack and its positions (the
+// code's steer_gru). They run over the agents of one moment, not over time. net.Blocks is that of the inner stack.
+//
+// Deviation: the layers' first weights are those of nn.GRU.
+func STEERGRU(net Transformer, slot Slot, t Training) System {
+	n := steer{net, slot, recall}
+	return System{Name: "steer-gru", Actor: n.parallel, Decode: n.decode, Surrogate: Clipped, Train: t}
 }
 
 type steer struct {
 	Transformer
 	slot Slot
+	read reader
+}
+
+// reader makes of tokens [row, position, width], the first of which is at position first, what each position knows of those
+// up to it. past holds a cache of each layer where positions come one after another, else nil.
+type reader func(t steer, s *model.Scope, tokens *Node, first int, past []*cache, in Inputs) *Node
+
+// attend is the outer stack of causal blocks.
+func attend(t steer, s *model.Scope, tokens *Node, first int, past []*cache, in Inputs) *Node {
+	place := nn.Variable(s, tokens.Graph(), "positions", nn.Normal(1), 1, 1, in.Spec.Agents+1, t.Width)
+	x := Add(tokens, agentsOf(place, first, first+tokens.Shape().Dim(1)))
+	for b := range t.Blocks {
+		var own *cache
+		if past != nil {
+			own = past[b]
+		}
+		x = t.block(s.In("outer%d", b), x, own, true)
+	}
+	return x
+}
+
+// recall runs two recurrent layers over the positions.
+func recall(t steer, s *model.Scope, tokens *Node, _ int, past []*cache, _ Inputs) *Node {
+	x := norm(s.In("norm"), tokens)
+	d := x.Shape().Dimensions
+	x = Reshape(TransposeAllAxes(x, 1, 0, 2), 1, d[1], d[0], d[2])
+	for layer := range 2 {
+		h := BroadcastToDims(ScalarZero(x.Graph(), x.DType()), 1, d[0], t.Width)
+		if past != nil && past[layer].state != nil {
+			h = past[layer].state
+		}
+		x = nn.GRU(s.In("recurrent%d", layer), x, h, nil)
+		if past != nil {
+			past[layer].state = Reshape(x, 1, d[0], t.Width)
+		}
+	}
+	return TransposeAllAxes(Reshape(x, d[1], d[0], d[2]), 1, 0, 2)
 }
 
 // block is a pre-norm block of either stack, [row, position, width].
@@ -68,16 +114,7 @@ func (t steer) embedActions(s *model.Scope, a *Node, in Inputs) *Node {
 // outer runs tokens, the first of which is at position first, through the outer stack and the two heads, with e of
 // the agents at these positions.
 func (t steer) outer(s *model.Scope, tokens, e *Node, first int, past []*cache, in Inputs) (heads, values *Node) {
-	place := nn.Variable(s, e.Graph(), "positions", nn.Normal(1), 1, 1, in.Spec.Agents+1, t.Width)
-	x := Add(tokens, agentsOf(place, first, first+tokens.Shape().Dim(1)))
-	for b := range t.Blocks {
-		var own *cache
-		if past != nil {
-			own = past[b]
-		}
-		x = t.block(s.In("outer%d", b), x, own, true)
-	}
-	z := Add(x, e)
+	z := Add(t.read(t, s, tokens, first, past, in), e)
 	z = norm(s.In("norm2"), Add(z, t.feed(s.In("fuse"), norm(s.In("norm1"), z))))
 	return finish(s, t.head(s.In("policy"), z, width(in.Spec)), in.Spec), Squeeze(t.head(s.In("value"), z, 1), 2)
 }
@@ -95,7 +132,7 @@ func (t steer) parallel(s *model.Scope, in Inputs) (heads, values *Node) {
 // decode runs the inner stack once, and the outer one position by position.
 func (t steer) decode(s *model.Scope, in Inputs, choose func(agent int, head *Node) *Node) *Node {
 	token, e := t.inner(s.In("inner"), in)
-	past, values := caches(t.Blocks), make([]*Node, in.Spec.Agents)
+	past, values := caches(max(t.Blocks, 2)), make([]*Node, in.Spec.Agents)
 	for i := range in.Spec.Agents {
 		again := s.ResetVisited() // the same weights at every position
 		var head *Node

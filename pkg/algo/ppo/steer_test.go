@@ -37,11 +37,13 @@ func TestParameterCounts(t *testing.T) {
 		{"football, 3 against 1", STEER(one, Token, small()), sizes(3, 105, 105, 19, 0), 77_414},
 		{"spread", STEER(one, StateSlot, small()), sizes(3, 21, 63, 5, 0), 74_222},
 		{"half cheetah", STEER(two, StateSlot, small()), sizes(6, 15, 17, 0, 1), 120_963},
+		// STEER less positions 3d and the outer block 6d² + 10d, and with layer norm 2d and two layers of 6d² + 6d.
+		{"one-step games, recurrent", STEERGRU(one, Token, small()), sizes(2, 1, 2, 3, 0), 68_422 - 3*64 - (6*64*64 + 640) + 128 + 2*(6*64*64+6*64)},
 		// By hand, d = 64: encoder 2o + d(o+1) + 2d, block 6d²+10d, value head d²+3d+d+1; decoder d(A+1) + 2d, block
 		// 10d²+16d, policy head d²+3d+(d+1)A.
 		{"MAT, one-step games", MAT(one, small()), sizes(2, 1, 0, 3, 0), 2 + 64*2 + 128 + (6*64*64 + 640) + 64*64 + 4*64 + 1 + 64*4 + 128 + (10*64*64 + 16*64) + 64*64 + 3*64 + 65*3},
 		// Layer norm 2o, dense layers o·h+h and h²+h with layer norms 2h each, head (h+1)A; two networks.
-		{"IPPO's actors", System{Actor: MLP{64, true}.actor()}, sizes(2, 5, 0, 3, 0), 2 * (10 + 6*64 + 128 + 65*64 + 128 + 65*3)},
+		{"IPPO's actors", System{Actor: MLP{Hidden: 64, Own: true}.actor()}, sizes(2, 5, 0, 3, 0), 2 * (10 + 6*64 + 128 + 65*64 + 128 + 65*3)},
 	} {
 		store := nn.NewStore(rng.New(1))
 		d, err := xla.Open(xla.Go, 1)
@@ -51,7 +53,7 @@ func TestParameterCounts(t *testing.T) {
 		graph := c.sys.evaluateGraph(c.spec)
 		if c.sys.Surrogate == nil {
 			graph = c.sys.actGraph(c.spec, false)
-			_, err = xla.Compile(d, "act", store, graph, actInputs(c.spec, 2)...)
+			_, err = xla.Compile(d, "act", store, graph, c.sys.actInputs(c.spec, 2, acting)...)
 		} else {
 			_, err = xla.Compile(d, "evaluation", store, graph, inputs(c.spec, 2, true)...)
 		}
@@ -82,7 +84,7 @@ func randomRows(spec env.Spec, rows int) world {
 		}
 	}
 	for i := range w.m.avail {
-		w.m.avail[i] = i%spec.Choices() == 0 || r.IntN(3) > 0
+		w.m.avail[i] = i%spec.Actions[0] == 0 || r.IntN(3) > 0
 	}
 	draw(r, spec, w.noise)
 	return w
@@ -94,7 +96,7 @@ func sequences() []System {
 	t.Floor, t.Components = 0, true
 	ordered := InOrder(STEER(tiny(), StateSlot, t), 2, 0, 1)
 	ordered.Name = "steer in another order"
-	return []System{STEER(tiny(), Token, t), ordered, MAT(tiny(), t), STEP(Hyper{6, 5}, t)}
+	return []System{STEER(tiny(), Token, t), ordered, STEERGRU(tiny(), Token, t), MAT(tiny(), t), STEP(Hyper{6, 5}, t)}
 }
 
 // stored makes all weights that training would change from zero or almost zero large enough to matter.
@@ -105,7 +107,7 @@ func stored(t *testing.T, s System, spec env.Spec, backend string) (*xla.Device,
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := xla.Compile(host, "evaluation", store, s.evaluateGraph(spec), inputs(spec, 1, true)...); err != nil {
+	if _, err := xla.Compile(host, "evaluation", store, s.evaluateGraph(spec), s.inputs(spec, s.chunk(), learning)...); err != nil {
 		t.Fatal(err)
 	}
 	values, err := xla.Values(store, "/")
@@ -154,14 +156,16 @@ func call(t testing.TB, p *xla.Program, err error, args ...any) []any {
 // another gave.
 func TestParallelEqualsSequential(t *testing.T) {
 	for _, backend := range backends(t) {
-		for _, spec := range []env.Spec{sizes(3, 4, 5, 4, 0), sizes(3, 4, 0, 0, 2)} {
+		heads := sizes(3, 4, 5, 4, 0)
+		heads.Actions = []int{2, 2}
+		for _, spec := range []env.Spec{sizes(3, 4, 5, 4, 0), sizes(3, 4, 0, 0, 2), heads} {
 			for k, s := range sequences() {
-				if backend != xla.Go && (k == 1 || spec.ActDim > 0) {
+				if backend != xla.Go && (k == 1 || len(spec.Actions) != 1) {
 					continue // compiling takes long
 				}
 				d, store := stored(t, s, spec, backend)
 				w := randomRows(spec, 16)
-				p, err := xla.Compile(d, "act", store, s.headsGraph(spec), actInputs(spec, w.rows)...)
+				p, err := xla.Compile(d, "act", store, s.headsGraph(spec), s.actInputs(spec, w.rows, acting)...)
 				out := call(t, p, err, append(w.m.args(spec), w.noise, w.explore)...)
 				values, heads := out[1].([]float32), out[2].([]float32)
 				w.m.actions = out[0]

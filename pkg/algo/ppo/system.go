@@ -2,12 +2,11 @@
 // al., 2017) for many agents, and each method a value made of functions. The engine and its reference numbers are
 // those of STEER's evaluation (Zhang et al., ICML 2024), whose baselines are the other methods here.
 //
-// Missing: recurrent networks and constraints, which come with the first method and world that need them, and
-// worlds with several discrete heads.
+// Missing: discrete and continuous actions of one agent at once, recurrent networks under a trust region and in
+// agents that choose one after another.
 package ppo
 
 import (
-	"fmt"
 	"math/rand/v2"
 
 	. "github.com/gomlx/gomlx/core/graph"
@@ -21,8 +20,10 @@ type Inputs struct {
 	Obs     *Node // [row, agent, obs]
 	State   *Node // [row, state]; the observations of all agents where the world has none
 	Avail   *Node // [row, agent, choice], bool, true = may be chosen; nil where actions are continuous
-	Actions *Node // [row, agent, width], what was done: 1 at the choice, or the continuous action; nil while acting
+	Actions *Node // [row, agent, width], what was done: 1 at the choice of each head, or the continuous action; nil while acting
+	Past    *Past // what recurrent networks remember; nil where System.Memory is
 	Spec    env.Spec
+	seating *seating
 }
 
 // Actor gives the heads of the agents' distributions [row, agent, width]: logits, or what gaussian makes. With
@@ -43,22 +44,26 @@ type Critic func(s *model.Scope, in Inputs) *Node
 // where all are updated together), advantages [row, agent, 1] and the clip range ε (a scalar).
 type Surrogate func(ratio, before, advantage, clip *Node) *Node
 
-// Turns returns the order in which agents are updated one after another. strength is the mean |A| of an agent
-// under what has been updated so far.
-type Turns func(r *rand.Rand, strength []float64, updated []bool) int
+// Turns says how agents are updated one after another.
+type Turns struct {
+	// Next returns whose turn it is. strength is the mean |A| of each agent under what has been updated so far.
+	Next  func(r *rand.Rand, strength []float64, updated []bool) int
+	Range func(k, n int) float64    // factor of ε of the k-th of n agents, from 1; nil = 1
+	Trace func(rho float64) float64 // factor of λ from the earlier agents' ratio; nil = advantages are computed once
+}
 
 // System is a policy-gradient method. To get another, copy it and change a field.
 type System struct {
-	Name      string
-	Actor     Actor
-	Decode    Decode                    // nil = all agents choose at once, from Actor's heads
-	Critic    Critic                    // nil = Actor gives the values
-	Own       bool                      // true = every network is a stack of one for each agent, clipped apart
-	Surrogate Surrogate                 // Clipped, …
-	Turns     Turns                     // nil = all agents are updated together
-	Range     func(k, n int) float64    // factor of ε of the k-th of n agents that are updated one after another, from 1; nil = 1
-	Trace     func(rho float64) float64 // factor of λ from the earlier agents' ratio; nil = advantages are computed once
-	Train     Training
+	Name       string
+	Actor      Actor
+	Decode     Decode                               // nil = all agents choose at once, from Actor's heads
+	Critic     Critic                               // nil = Actor gives the values
+	Memory     func(agents int) (actor, critic int) // hidden numbers of an environment that recurrent networks keep; nil = they have none
+	Own        bool                                 // true = every network is a stack of one for each agent, clipped apart
+	Surrogate  Surrogate                            // Clipped, …
+	Turns      Turns                                // the zero value = all agents are updated together
+	Constraint Constraint                           // the zero value = the world's costs do not count
+	Train      Training
 }
 
 // Training holds the constants that all policy-gradient methods share.
@@ -68,6 +73,7 @@ type Training struct {
 	Envs, Horizon int     // environments stepped together, steps of each per update
 	Epochs        int     // passes over a rollout
 	Minibatches   int     // parts of a rollout, one optimiser step each
+	Chunk         int     // steps of the sequences that recurrent networks learn from; 0 = Horizon
 	Clip          float64 // ε of the ratios, and of values where ValueClip is set
 	ClipNorm      float64 // largest norm of a gradient: of actor and critic apart, and of each network of a stack
 	Entropy       Linear  // coefficient of the entropy
@@ -80,6 +86,7 @@ type Training struct {
 	Floor         float64 // least probability of all available choices together: π = (1−f)·softmax + f/choices
 	Components    bool    // true = each part of a continuous action has a ratio of its own, false = their product counts
 	TimeOutEnds   bool    // true = the clock's end is not bootstrapped, like the end of a task
+	RandomOrder   bool    // true = who chooses one after another does so in an order drawn for each episode, and is known by what it sees alone
 	Trust         Trust   // of actors that are updated one after another; the zero value = none
 	SmallBatch    int     // rows (environments × agents) below which acting uses the pure-Go backend; see xla.SmallBatch
 }
@@ -119,55 +126,13 @@ func within(x, centre, reach *Node) *Node {
 	return Min(Max(x, Sub(centre, reach)), Add(centre, reach))
 }
 
-func (s System) validate() error {
-	t := s.Train
+// chunk is the number of steps of the sequences from which networks learn, 1 where none is recurrent.
+func (s System) chunk() int {
 	switch {
-	case s.Name == "":
-		return fmt.Errorf("ppo: the system has no name, want one such as \"mappo\"")
-	case s.Actor == nil || s.Surrogate == nil:
-		return fmt.Errorf("ppo: %s has no Actor or no Surrogate", s.Name)
-	case s.Turns == nil && (s.Range != nil || s.Trace != nil):
-		return fmt.Errorf("ppo: %s has Range or Trace for agents that are updated together, want Turns too", s.Name)
-	case s.Turns != nil && (!s.Own || s.Critic == nil):
-		return fmt.Errorf("ppo: %s updates agents one after another, want networks of their own (Own) and a Critic", s.Name)
-	case t.Trust.KL != 0 && s.Turns == nil:
-		return fmt.Errorf("ppo: %s has a trust region for agents that are updated together, want Turns too", s.Name)
-	case t.Trust.KL != 0 && (!(t.Trust.KL > 0) || t.Trust.Iterations < 1 || t.Trust.Backtracks < 1 || !(t.Trust.Damping >= 0) || !(t.Trust.Shrink > 0 && t.Trust.Shrink < 1)):
-		return fmt.Errorf("ppo: %s has the trust region %+v, want KL, Iterations and Backtracks above 0 and Shrink between 0 and 1", s.Name, t.Trust)
-	case !(t.LR > 0):
-		return fmt.Errorf("ppo: %s has learning rate %v, want more than 0", s.Name, t.LR)
-	case !(t.Gamma >= 0 && t.Gamma <= 1 && t.Lambda >= 0 && t.Lambda <= 1):
-		return fmt.Errorf("ppo: %s has γ = %v and λ = %v, want 0 to 1", s.Name, t.Gamma, t.Lambda)
-	case !(t.Clip > 0):
-		return fmt.Errorf("ppo: %s clips ratios to 1 ± %v, want a range of more than 0", s.Name, t.Clip)
-	case !(t.ClipNorm > 0):
-		return fmt.Errorf("ppo: %s clips gradients to %v, want more than 0", s.Name, t.ClipNorm)
-	case t.Envs < 1 || t.Horizon < 1 || t.Epochs < 1 || t.Minibatches < 1:
-		return fmt.Errorf("ppo: %s has %d environments × %d steps, %d epochs and %d minibatches, want at least 1 of each",
-			s.Name, t.Envs, t.Horizon, t.Epochs, t.Minibatches)
-	case t.Envs*t.Horizon%t.Minibatches != 0:
-		return fmt.Errorf("ppo: %s cannot cut a rollout of %d × %d steps into %d equal minibatches", s.Name, t.Envs, t.Horizon, t.Minibatches)
-	case !(t.Floor >= 0 && t.Floor < 1):
-		return fmt.Errorf("ppo: %s has a policy floor of %v, want 0 to less than 1", s.Name, t.Floor)
-	case !(t.Huber >= 0) || !(t.ValueCoef >= 0):
-		return fmt.Errorf("ppo: %s has a value loss × %v, linear beyond %v, want neither negative", s.Name, t.ValueCoef, t.Huber)
-	case t.Entropy.Steps < 0 || !(t.Entropy.From >= 0 && t.Entropy.To >= 0):
-		return fmt.Errorf("ppo: %s has an entropy coefficient from %v to %v over %d steps, want none negative", s.Name, t.Entropy.From, t.Entropy.To, t.Entropy.Steps)
+	case s.Memory == nil:
+		return 1
+	case s.Train.Chunk > 0:
+		return s.Train.Chunk
 	}
-	return nil
-}
-
-// accepts says why the system cannot act in a world.
-func (s System) accepts(spec env.Spec) error {
-	if err := spec.Validate(); err != nil {
-		return err
-	}
-	if len(spec.Actions)+min(spec.ActDim, 1) != 1 {
-		return fmt.Errorf("ppo: %s has %d action heads and continuous actions of size %d, want one head or continuous actions for %s",
-			spec.Name, len(spec.Actions), spec.ActDim, s.Name)
-	}
-	if spec.ActDim > 0 && s.Train.Floor > 0 {
-		return fmt.Errorf("ppo: %s has continuous actions, want Floor 0 for %s: a least probability is of choices", spec.Name, s.Name)
-	}
-	return nil
+	return s.Train.Horizon
 }

@@ -5,7 +5,6 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
-	"github.com/gomlx/gomlx/support/exceptions"
 	"github.com/muster-marl/muster/pkg/nn"
 )
 
@@ -34,8 +33,9 @@ func norm(s *model.Scope, x *Node) *Node {
 	return flat(x, func(x *Node) *Node { return nn.LayerNorm(s, x) })
 }
 
-// cache keeps the keys and values of earlier positions of one attention, [row, position, width].
-type cache struct{ keys, values *Node }
+// cache keeps what one layer needs of earlier positions: keys and values of an attention, [row, position, width], or
+// the state of a recurrent unit, [1, row, width].
+type cache struct{ keys, values, state *Node }
 
 // caches returns n empty ones.
 func caches(n int) []*cache {
@@ -74,54 +74,4 @@ func (t Transformer) head(s *model.Scope, x *Node, out int) *Node {
 // embed is the embedding of what is seen: layer norm, dense layer, GELU.
 func (t Transformer) embed(s *model.Scope, x *Node) *Node {
 	return nn.GELU(linear(s.In("dense"), norm(s.In("norm"), x), t.Width, active))
-}
-
-// InOrder lets the agents of a system with Decode choose in another order than their own: order[0] first.
-func InOrder(s System, order ...int) System {
-	actor, decode := s.Actor, s.Decode
-	back := make([]int, len(order))
-	for position, agent := range order {
-		if agent >= 0 && agent < len(order) {
-			back[agent] = position
-		}
-	}
-	enter := func(in Inputs) Inputs {
-		seen := make([]bool, in.Spec.Agents)
-		for _, agent := range order {
-			if agent < 0 || agent >= len(seen) || seen[agent] || len(order) != len(seen) {
-				exceptions.Panicf("ppo: %s has the order %v, want a permutation of the agents 0 to %d", s.Name, order, in.Spec.Agents-1)
-			}
-			seen[agent] = true
-		}
-		in.Obs, in.Avail, in.Actions = arrange(in.Obs, order), arrange(in.Avail, order), arrange(in.Actions, order)
-		return in
-	}
-	s.Actor = func(scope *model.Scope, in Inputs) (heads, values *Node) {
-		heads, values = actor(scope, enter(in))
-		return arrange(heads, back), arrange(values, back)
-	}
-	if decode != nil {
-		s.Decode = func(scope *model.Scope, in Inputs, choose func(int, *Node) *Node) *Node {
-			in = enter(in)
-			return arrange(decode(scope, in, func(position int, head *Node) *Node { return choose(order[position], head) }), back)
-		}
-	}
-	return s
-}
-
-// arrange puts the agents of x [row, agent, …] into another order; nil stays nil.
-func arrange(x *Node, order []int) *Node {
-	if x == nil {
-		return nil
-	}
-	parts := make([]*Node, len(order))
-	for position, agent := range order {
-		parts[position] = agentsOf(x, agent, agent+1)
-	}
-	return Concatenate(parts, 1)
-}
-
-// agentsOf cuts agents from ≤ agent < to out of x [row, agent, …].
-func agentsOf(x *Node, from, to int) *Node {
-	return Slice(x, AxisRange(), AxisRange(from, to))
 }
