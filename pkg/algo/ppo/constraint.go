@@ -9,14 +9,16 @@ import (
 	"github.com/muster-marl/muster/pkg/train"
 )
 
-// Constraint bounds what an episode may cost on average, by a Lagrange multiplier λ ≥ 0 of each cost (Altman, 1999; as in
-// reward-constrained policy optimisation, Tessler et al., ICLR 2019):
+// Constraint bounds what an episode may cost on average, by a Lagrange multiplier λ ≥ 0 of each cost (Altman, 1999;
+// as in reward-constrained policy optimisation, Tessler et al., ICLR 2019):
 //
 //	λ ← max(0, λ + LR·(mean cost of an episode − limit)),  A = A_reward − Σ λ·A_cost
 //
 // The cost of an episode is the undiscounted sum over its steps, mean over agents, and the mean is over the episodes
-// that end within a rollout; without any, λ stays. Advantages are linear in rewards and values, so that A is the advantage of
-// r − Σ λ·c under a critic of that same return; the critic follows as λ moves.
+// that end within a rollout; without any, λ stays. A limit that is never reached only logs the cost.
+//
+// There is no critic of costs alone: advantages are linear in rewards and values, so that A is the advantage of r −
+// Σ λ·c under a critic of that same return, which follows as λ moves.
 type Constraint struct {
 	Limits []float64 // of each of the world's costs, in their order; empty = costs do not count
 	LR     float64   // of λ, per rollout
@@ -32,7 +34,11 @@ func (c Constraint) valid() bool {
 }
 
 func (c Constraint) accepts(name string, spec env.Spec) error {
-	if len(c.Limits) > 0 && len(c.Limits) != spec.Costs {
+	switch {
+	case len(c.Limits) == 0:
+	case spec.Costs == 0:
+		return fmt.Errorf("ppo: %s reports no costs, want a world with %d for the limits of %s", spec.Name, len(c.Limits), name)
+	case len(c.Limits) != spec.Costs:
 		return fmt.Errorf("ppo: %s reports %d costs and %s limits %d, want a limit of each", spec.Name, spec.Costs, name, len(c.Limits))
 	}
 	return nil

@@ -95,6 +95,9 @@ func TestBadDistillation(t *testing.T) {
 	wantLine(t, err, "3 episodes of matrix/climbing have 3 steps, want at least a batch of 20")
 	_, err = Distill(nil, matrix.Climbing(), d, rng.New(1))
 	wantLine(t, err, "the teacher is a <nil>")
+	l = build(t, remembering(5), clock{}, xla.Go)
+	_, err = Distill(l, clock{}, Distilled(), rng.New(1))
+	wantLine(t, err, "clock has 1 action heads, and mappo keeps 32 hidden numbers (random order: false), want one head, no memory and one order")
 	c := small()
 	c.Floor = 0
 	l = build(t, STEER(tiny(), Token, c), oligopoly.Market{Firms: 2}, xla.Go)

@@ -43,16 +43,16 @@ func TestBadSystems(t *testing.T) {
 			s.Train.Chunk = 15
 		},
 		"chunks of -1 steps": func(s *System) { *s = remembering(-1) },
-		"recurrent networks and agents that choose one after":       func(s *System) { *s = HATRPO(MLP{Hidden: 8, Recurrent: true}, small()) },
-		"keep 16 numbers of an environment and more, Memory says 1": func(s *System) { *s = remembering(5); s.Memory = func(int) (int, int) { return 0, 1 } },
-		"keep 32 numbers of an environment, Memory says 40":         func(s *System) { *s = remembering(5); s.Memory = func(int) (int, int) { return 20, 20 } },
-		"RandomOrder for agents that choose at once":                func(s *System) { s.Train.RandomOrder = true },
-		"reports 0 costs and mappo limits 1, want a limit of each":  func(s *System) { s.Constraint = Constraint{Limits: []float64{3}, LR: 1} },
-		"the constraint {Limits:[NaN] LR:1}":                        func(s *System) { s.Constraint = Constraint{Limits: []float64{math.NaN()}, LR: 1} },
-		"the constraint {Limits:[1] LR:0}":                          func(s *System) { s.Constraint = Constraint{Limits: []float64{1}} },
-		"has the order [0 0], want a permuta":                       func(s *System) { *s = InOrder(STEER(tiny(), Token, small()), 0, 0) },
-		"has the order [0], want a permutati":                       func(s *System) { *s = InOrder(STEER(tiny(), Token, small()), 0) },
-		"has the order [1 2], want a permuta":                       func(s *System) { *s = InOrder(MAT(tiny(), small()), 1, 2) },
+		"recurrent networks and agents that choose one after":        func(s *System) { *s = HATRPO(MLP{Hidden: 8, Recurrent: true}, small()) },
+		"keep 16 numbers of an environment and more, Memory says 1":  func(s *System) { *s = remembering(5); s.Memory = func(int) (int, int) { return 0, 1 } },
+		"keep 32 numbers of an environment, Memory says 40":          func(s *System) { *s = remembering(5); s.Memory = func(int) (int, int) { return 20, 20 } },
+		"RandomOrder for agents that choose at once":                 func(s *System) { s.Train.RandomOrder = true },
+		"climb reports no costs, want a world with 1 for the limits": func(s *System) { s.Constraint = Constraint{Limits: []float64{3}, LR: 1} },
+		"the constraint {Limits:[NaN] LR:1}":                         func(s *System) { s.Constraint = Constraint{Limits: []float64{math.NaN()}, LR: 1} },
+		"the constraint {Limits:[1] LR:0}":                           func(s *System) { s.Constraint = Constraint{Limits: []float64{1}} },
+		"has the order [0 0], want a permuta":                        func(s *System) { *s = InOrder(STEER(tiny(), Token, small()), 0, 0) },
+		"has the order [0], want a permutati":                        func(s *System) { *s = InOrder(STEER(tiny(), Token, small()), 0) },
+		"has the order [1 2], want a permuta":                        func(s *System) { *s = InOrder(MAT(tiny(), small()), 1, 2) },
 	} {
 		s := good
 		change(&s)
@@ -82,6 +82,11 @@ func TestBadWorlds(t *testing.T) {
 	trust := HATRPO(MLP{Hidden: 8}, small())
 	_, _, err := trust.Build(train.Setup{Env: headed{matrix.Climb{}, spec}, Key: rng.New(1), Backend: xla.Go})
 	wantLine(t, err, "matrix/climb has 2 action heads, want one for hatrpo, which has a trust region")
+	spec.Actions, spec.Costs = []int{3}, 2
+	limited := MAPPO(MLP{Hidden: 8}, small())
+	limited.Constraint = Constraint{Limits: []float64{1}, LR: 1}
+	_, _, err = limited.Build(train.Setup{Env: headed{matrix.Climb{}, spec}, Key: rng.New(1), Backend: xla.Go})
+	wantLine(t, err, "matrix/climb reports 2 costs and mappo limits 1, want a limit of each")
 	spec.Actions, spec.ActDim = []int{3}, 1
 	_, _, err = s.Build(train.Setup{Env: headed{matrix.Climb{}, spec}, Key: rng.New(1), Backend: xla.Go})
 	wantLine(t, err, "matrix/climb has 1 action heads and continuous actions of size 1")

@@ -60,6 +60,26 @@ func TestRecurrentRatios(t *testing.T) {
 	}
 }
 
+// With the weights that collected a rollout, the ratios of an agent are exactly 1 when it is looked at again.
+func TestRecurrentFollow(t *testing.T) {
+	l := build(t, recurrent()[4], clock{}, xla.Go)
+	play := newPlayer(t, l, clock{})
+	for range 2 {
+		sample := play.roll(t)
+		if err := l.prepare(sample); err != nil {
+			t.Fatal(err)
+		}
+		fill(l.part.before, 1)
+		if _, err := l.follow(sample, 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(l.part.before, func(x float32) bool { return x != 1 }) {
+			t.Errorf("ratios %v, want 1", l.part.before)
+		}
+		l.past.end(sample)
+	}
+}
+
 // Episodes of the clock show the same, so that each moment's value follows from the time since the episode began,
 // wherever chunks and rollouts begin. States that acting and learning find are the same.
 func TestHiddenStatesFollowEpisodes(t *testing.T) {
