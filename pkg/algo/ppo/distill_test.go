@@ -96,8 +96,8 @@ func TestBadDistillation(t *testing.T) {
 	_, err = Distill(nil, matrix.Climbing(), d, rng.New(1))
 	wantLine(t, err, "the teacher is a <nil>")
 	l = build(t, remembering(5), clock{}, xla.Go)
-	_, err = Distill(l, clock{}, Distilled(), rng.New(1))
-	wantLine(t, err, "clock has 1 action heads, and mappo keeps 32 hidden numbers (random order: false), want one head, no memory and one order")
+	_, err = Distill(l.Policy(), clock{}, Distilled(), rng.New(1))
+	wantLine(t, err, "clock has 1 action heads, and mappo keeps 16 hidden numbers (random order: false), want one head, no memory and one order")
 	c := small()
 	c.Floor = 0
 	l = build(t, STEER(tiny(), Token, c), oligopoly.Market{Firms: 2}, xla.Go)
