@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/muster-marl/muster/pkg/env"
+	"github.com/muster-marl/muster/pkg/env/battle"
 )
 
 // number is a published mean, by names.
@@ -88,6 +91,42 @@ func TestPublished(t *testing.T) {
 		}
 		if math.Abs(mean-want[0]) > 1e-9 || math.Abs(deviation-want[1]) > 1e-9 {
 			t.Errorf("%s: means sum to %.3f and deviations to %.3f, want %v", all.Columns[j], mean, deviation, want)
+		}
+	}
+}
+
+// TestPlacesOfCells: the world of training and the cells of its evaluation fill exactly the places that the paper's tables give
+// for one method; without leaders, those of a row of table 1.
+func TestPlacesOfCells(t *testing.T) {
+	for scenario, w := range map[string]battle.World{"SZ": battle.SZ(3, 4, 5), "CSZ": battle.CSZ(3, 4, 5), "MMM": battle.MMM(3, 4, 5)} {
+		for method, table := range map[string]Published{"oom": byScenario[scenario](), "som": byScenario[scenario](), "refil": Table1(scenario)} {
+			if method != "refil" {
+				w.Leaders = 2
+			} else {
+				w.Leaders = 0
+			}
+			spec, err := env.Probe(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			filled, given := map[string]bool{}, 0
+			for _, cell := range append(w.Cells(6, 7, 8), env.Cell{}) {
+				row, column := ByLeaders(method, spec.Name, cell.Name)
+				if v := table.number(t, row, column); math.IsNaN(v) || filled[row+column] {
+					t.Errorf("cell %q of %s stands at %s, %s, where the paper has %v", cell.Name, spec.Name, row, column, v)
+				}
+				filled[row+column] = true
+			}
+			for i, row := range table.Rows {
+				for _, v := range table.Values[i] {
+					if strings.HasPrefix(row, scenario+": "+strings.ToUpper(method)) && !math.IsNaN(v) {
+						given++
+					}
+				}
+			}
+			if len(filled) != given {
+				t.Errorf("%s on %s fills %d places, the paper gives %d", method, spec.Name, len(filled), given)
+			}
 		}
 	}
 }
