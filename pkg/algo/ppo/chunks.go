@@ -47,16 +47,18 @@ func (q *chunks) begin(s *replay.Sample) {
 	episode := slices.Clone(q.episode)
 	fill(q.keep[:q.envs], 1) // begins is 0 where an episode does
 	for row := range q.keep {
-		if over(s, row) && row+q.envs < len(q.keep) {
-			q.keep[row+q.envs] = 0
-		} else if row+q.envs < len(q.keep) {
-			q.keep[row+q.envs] = 1
-		}
-		if i := row % q.envs; q.random {
+		i, next := row%q.envs, row+q.envs
+		if q.random {
 			n := len(q.orders) / len(q.keep)
 			drawOrder(q.key, i, episode[i], q.orders[row*n:(row+1)*n])
-			if over(s, row) {
-				episode[i]++
+		}
+		ends := over(s, row)
+		if ends {
+			episode[i]++
+		}
+		if next < len(q.keep) {
+			if q.keep[next] = 1; ends {
+				q.keep[next] = 0
 			}
 		}
 	}
