@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/gomlx/compute/dtypes"
@@ -204,6 +205,9 @@ func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 	t := l.sys.Train
 	if s.Batch != t.Batch || t.UpdateEpisodes < 1 && s.Time != 1 {
 		return nil, fmt.Errorf("value: %s takes samples of batch %d, of 1 step unless episodes are kept, got %d steps × %d", l.sys.Name, t.Batch, s.Time, s.Batch)
+	}
+	if s.Filled != nil && !slices.Contains(s.Filled, 1) {
+		return nil, fmt.Errorf("value: %s got a sample of %d episodes without a step: nothing is remembered yet", l.sys.Name, s.Batch)
 	}
 	args := l.feeds.fill(s, float32(t.LR), (l.made+1)%int64(t.TargetEvery) == 0, l.made+1)
 	if l.groups != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
@@ -139,13 +140,37 @@ func (s System) fits(spec env.Spec) error {
 	if len(spec.Actions) != 1 || spec.ActDim > 0 {
 		return fmt.Errorf("value: %s has %d action heads and continuous actions of size %d, want 1 and 0 for %s", spec.Name, len(spec.Actions), spec.ActDim, s.Name)
 	}
+	missing := ""
 	switch {
+	case s.Sees.Obs && spec.ObsDim == 0:
+		missing = "observations"
 	case s.Sees.State && spec.StateDim == 0:
-		return fmt.Errorf("value: %s needs a global state, which %s has not; value.VDN and value.IQL need none", s.Name, spec.Name)
+		missing = "a global state"
 	case s.Sees.Entities && spec.Entities == 0:
-		return fmt.Errorf("value: %s needs entities, which %s has not; value.QMIX, VDN and IQL need none", s.Name, spec.Name)
+		missing = "entities"
 	case s.Group.needsLeaders() && spec.Roles == 0:
-		return fmt.Errorf("value: %s matches followers with leaders, which %s has not; value.REFIL and AQMIX need none", s.Name, spec.Name)
+		missing = "leaders"
+	}
+	if missing != "" {
+		return fmt.Errorf("value: %s needs %s, which %s has not; %s", s.Name, missing, spec.Name, fitting(spec))
 	}
 	return nil
+}
+
+// fitting names methods that need no more than a world has.
+func fitting(spec env.Spec) string {
+	var list []string
+	if spec.ObsDim > 0 {
+		list = append(list, "value.IQL", "value.VDN")
+	}
+	if spec.ObsDim > 0 && spec.StateDim > 0 {
+		list = append(list, "value.QMIX")
+	}
+	if spec.Entities > 0 {
+		list = append(list, "value.AQMIX", "value.REFIL")
+	}
+	if len(list) == 0 {
+		return "no method of this package fits it"
+	}
+	return strings.Join(list, ", ") + " would fit"
 }
