@@ -67,6 +67,15 @@ func Look(s *model.Scope, x *Node, queries, heads int) Sight {
 // Logits are those of EntityAttention: [row, query, entity].
 func (l Sight) Logits() *Node { return ReduceMax(StopGradient(l.logits), 1) }
 
+// Weights are what softmax makes of the logits over the entities that are not hidden, the largest of the heads, with
+// hidden [row, query, entity]: [row, query, entity]. They carry no gradient.
+func (l Sight) Weights(hidden *Node) *Node {
+	logits := StopGradient(l.logits)
+	low := Scalar(logits.Graph(), logits.DType(), -1e30)
+	hidden = BroadcastToShape(ExpandAxes(hidden, 1), logits.Shape())
+	return ReduceMax(Where(hidden, ZerosLike(logits), Softmax(Where(hidden, low, logits), -1)), 1)
+}
+
 // Attend is the out of EntityAttention. Every call uses the same weights.
 func (l Sight) Attend(hidden, absent *Node) *Node {
 	d := l.logits.Shape().Dimensions

@@ -56,10 +56,7 @@ func hypernetwork(s *model.Scope, in Inputs, x *Node, width, heads, out int) *No
 func attend(s *model.Scope, in Inputs, x, hidden *Node, width, heads int) *Node {
 	n, d := in.Spec.Agents, x.Shape().Dimensions
 	t, b, e := d[0], d[1], d[2]
-	look := once(in, s.Scope(), x, func() nn.Sight {
-		x := Reshape(nn.ReLU(layer(s.In("fc1"), x, width)), t*b, e, width)
-		return nn.Look(s.In("attention"), x, n, heads)
-	})
+	sight := look(s, in, x, width, heads)
 	absent := Reshape(overTime(LogicalNot(agents(in.Present, in)), t), t*b, n)
 	masks := []*Node{hidden}
 	if in.Views != nil {
@@ -68,8 +65,17 @@ func attend(s *model.Scope, in Inputs, x, hidden *Node, width, heads int) *Node 
 			masks = append(masks, LogicalOr(hidden, overTime(LogicalNot(pairs), t)))
 		}
 	}
-	y := look.Attend(Reshape(Stack(masks, 2), t*b, len(masks), n, e), absent)
+	y := sight.Attend(Reshape(Stack(masks, 2), t*b, len(masks), n, e), absent)
 	return Reshape(y, t, b, len(masks)*n, width)
+}
+
+// look is what attend does before anything is hidden; rows are moments.
+func look(s *model.Scope, in Inputs, x *Node, width, heads int) nn.Sight {
+	return once(in, s.Scope(), x, func() nn.Sight {
+		d := x.Shape().Dimensions
+		x := Reshape(nn.ReLU(layer(s.In("fc1"), x, width)), d[0]*d[1], d[2], width)
+		return nn.Look(s.In("attention"), x, in.Spec.Agents, heads)
+	})
 }
 
 // described is entities, and behind them each agent's last action, zero for all others: [time, batch, entity, k].
@@ -95,15 +101,17 @@ func overTime(x *Node, t int) *Node {
 // ofPresent makes what is said of absent agents zero: x [time, batch, agent, k], of any number of views.
 func ofPresent(x *Node, in Inputs) *Node {
 	d := x.Shape().Dimensions
-	here := ConvertDType(agents(in.Present, in), x.DType())
-	if views := d[2] / in.Spec.Agents; views > 1 {
-		list := make([]*Node, views)
-		for i := range list {
-			list[i] = here
-		}
-		here = Concatenate(list, 1)
-	}
+	here := eachView(ConvertDType(agents(in.Present, in), x.DType()), 1, d[2])
 	return Mul(x, Reshape(here, 1, d[1], d[2], 1))
+}
+
+// eachView repeats x along its axis of agents until there are as many rows as views have together.
+func eachView(x *Node, axis, rows int) *Node {
+	list := make([]*Node, rows/x.Shape().Dim(axis))
+	for i := range list {
+		list[i] = x
+	}
+	return Concatenate(list, axis)
 }
 
 // unrelated is true for pairs of an agent and an entity that are not both present: [time, batch, agent, entity].

@@ -32,7 +32,7 @@ func (g Group) needsLeaders() bool { return g.on() && g.Matcher.Name != team.Non
 
 // form writes the number of each agent's group, −1 for none. scores are [agent][agent].
 func (g Group) form(m *team.Market, role []uint8, here []bool, scores []float32, key rng.Key, group []int32) error {
-	if err := seat(m, role, here); err != nil {
+	if err := g.seat(m, role, here); err != nil {
 		return err
 	}
 	copy(m.Scores, scores)
@@ -40,13 +40,17 @@ func (g Group) form(m *team.Market, role []uint8, here []bool, scores []float32,
 	return nil
 }
 
-// seat is Market.Seat with at most Slots leaders.
-func seat(m *team.Market, role []uint8, here []bool) error {
+// seat is Market.Seat with at most Slots leaders, and some where the rule needs them.
+func (g Group) seat(m *team.Market, role []uint8, here []bool) error {
 	if err := m.Seat(role, here); err != nil {
 		return err
 	}
-	if len(m.Leaders) > Slots {
-		return fmt.Errorf("value: %d leaders, want at most %d", len(m.Leaders), Slots)
+	switch n := len(m.Leaders); {
+	case n > Slots:
+		return fmt.Errorf("value: %d leaders, want at most %d", n, Slots)
+	case n == 0 && len(m.Followers) > 0 && g.needsLeaders():
+		return fmt.Errorf("value: %s matches %d followers with leaders, of whom there are none, want some, as in battle.SZ().WithLeaders(2); value.REFIL and AQMIX need none",
+			g.Matcher.Name, len(m.Followers))
 	}
 	return nil
 }
@@ -160,7 +164,7 @@ func (g *grouper) match(s *replay.Sample, seen []any) (online, target []int32, e
 // episode forms the groups of one episode of a sample.
 func (g *grouper) episode(m *matching, s *replay.Sample, b int, scores [2][]float32) error {
 	n, e := g.spec.Agents, g.spec.Entities
-	if err := seat(m.market, roles(s.Role, b, e), s.Present[b*e:(b+1)*e]); err != nil {
+	if err := g.sys.Group.seat(m.market, roles(s.Role, b, e), s.Present[b*e:(b+1)*e]); err != nil {
 		return err
 	}
 	var places [Slots]int32
