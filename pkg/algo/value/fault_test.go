@@ -54,8 +54,15 @@ func (l *hookedLearner) Save(w io.Writer) error {
 	return l.Learner.Save(w)
 }
 
-// cell is a small run with evaluations and, all the time, checkpoints.
+// cell is a small run with evaluations and, all the time, checkpoints; of a method with memory where VALUE_TEST_MEMORY
+// is set.
 func cell(dir string, steps int64) *train.Experiment {
+	if os.Getenv("VALUE_TEST_MEMORY") != "" {
+		return &train.Experiment{
+			Env: shortGroups(), Method: hooked{System: QMIX(small())}, Seed: 5, Steps: steps, Dir: dir,
+			Eval: train.Eval{Every: 400, Episodes: 1}, LogEvery: 20, CheckpointEvery: 10 * time.Millisecond,
+		}
+	}
 	net, short := TakeoutMini()
 	short.Warmup, short.Buffer, short.Batch, short.TargetEvery = 100, 500, 8, 30
 	w := takeout.Mini()
@@ -215,6 +222,40 @@ func TestKilledTenTimes(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(dir, "checkpoint", "*.*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v (%v)", left, err)
 	}
+}
+
+// TestKilledWithMemory kills a process three times that trains a method with memory: hidden states, last actions and
+// episodes that are half played are among what the next one goes on from.
+func TestKilledWithMemory(t *testing.T) {
+	t.Setenv("VALUE_TEST_MEMORY", "1")
+	t.Setenv("GOMLX_BACKEND", xla.Go)
+	r := rand.New(rand.NewPCG(6, 0))
+	dir, whole := t.TempDir(), t.TempDir()
+	for range 3 {
+		had, began := newest(t, dir), time.Now()
+		c, out := startCell(t, dir, endless)
+		for newest(t, dir) <= had+40 { // so that updates are among it, too
+			if time.Since(began) > 4*time.Minute {
+				t.Fatalf("nothing new is saved: %s", out)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Duration(r.Int64N(int64(200 * time.Millisecond))))
+		if err := c.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		c.Wait()
+	}
+	steps := newest(t, dir) + 100
+	for _, d := range []string{dir, whole} {
+		if err := cell(d, steps).Run(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if log := logOf(dir); strings.Count(log, "resumed at step") < 3 {
+		t.Errorf("most processes went on from what the one before had saved: %s", log)
+	}
+	traintest.Equal(t, dir, whole)
 }
 
 // TestInterruptedCell interrupts a cell while it writes a checkpoint, and the next while it compiles. Each stops
