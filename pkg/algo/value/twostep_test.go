@@ -61,7 +61,8 @@ func TestTwoStepGame(t *testing.T) {
 	}
 }
 
-// TestPayoffs measures what every method makes of the climbing and the penalty game (docs/systems/qmix.md).
+// TestPayoffs measures what every method makes of the climbing game (docs/systems/qmix.md): one step, so that nothing but
+// the mixing matters. The 11 of the best pair is beyond a sum and a monotonic mixture, which the −30 beside it keeps away.
 func TestPayoffs(t *testing.T) {
 	if os.Getenv("MUSTER_LONG") != "1" {
 		t.Skip("a measurement: MUSTER_LONG=1")
@@ -69,11 +70,9 @@ func TestPayoffs(t *testing.T) {
 	constants := exploring()
 	wide := QPLEX(constants)
 	wide.Name, wide.Mixer = "qplex-10x3", Duplex(64, 10, 3)
-	for _, w := range []env.World{matrix.TeamClimbing(), matrix.SkewedPenalty(-20), matrix.TwoStep{}} {
+	for seed := range uint64(3) {
 		for _, sys := range append(flatMethods(constants), wide) {
-			for seed := range uint64(5) {
-				greedyReturn(t, sys, w, seed, 10_000)
-			}
+			greedyReturn(t, sys, matrix.TeamClimbing(), seed, 5_000)
 		}
 	}
 }
