@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/muster-marl/muster/pkg/env"
+	"github.com/muster-marl/muster/pkg/env/battle"
 	ring "github.com/muster-marl/muster/pkg/env/matching"
 	"github.com/muster-marl/muster/pkg/env/matrix"
 	"github.com/muster-marl/muster/pkg/train"
@@ -34,6 +35,13 @@ func TestResumeEveryMethod(t *testing.T) {
 		t.Run(sys.Name, func(t *testing.T) {
 			t.Setenv("GOMLX_BACKEND", xla.Go)
 			traintest.Resume(t, shortGroups(), sys, 150)
+		})
+	}
+	for _, sys := range []System{OOM(TinyWidth(), small()), SOM(TinyWidth(), small())} { // battles are longer, and need fewer of them
+		t.Run(sys.Name, func(t *testing.T) {
+			t.Setenv("GOMLX_BACKEND", xla.Go)
+			sys.Train.Batch, sys.Train.TargetEvery = 2, 2
+			traintest.Resume(t, battle.SZ(3, 4, 5).WithLeaders(2), sys, 320)
 		})
 	}
 	t.Run("xla/qmix", func(t *testing.T) {
