@@ -48,7 +48,7 @@ def run(path, check):
     committed = kinds(nb)
     folder = {"metadata": {"path": os.path.dirname(os.path.abspath(path))}}  # where Jupyter runs the cells, too
     try:
-        NotebookClient(nb, kernel_name="gonb", timeout=900, record_timing=False, coalesce_streams=True, resources=folder).execute()
+        NotebookClient(nb, kernel_name="gonb", timeout=900, iopub_timeout=60, record_timing=False, coalesce_streams=True, resources=folder).execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as e:
         wrong += [re.sub(r"\x1b\[[0-9;]*m", "", str(e)), *compiler(nb)]
     wrong += [] if wrong else faults(nb)
