@@ -21,6 +21,9 @@ func Answers(p policy.Policy, w env.World, key rng.Key, given [][]float64) ([][]
 		return nil, fmt.Errorf("ppo: the answers of a %T, want a policy that this package has trained", p)
 	case a.spec.ActDim > 1:
 		return nil, fmt.Errorf("ppo: %s has continuous actions of %d numbers, want 1 for answers", a.spec.Name, a.spec.ActDim)
+	case len(a.spec.Actions) > 1 || a.numbers > 0 || a.random:
+		return nil, fmt.Errorf("ppo: %s has %d action heads, and %s keeps %d hidden numbers (random order: %v), want one head, no memory and one order for answers",
+			a.spec.Name, len(a.spec.Actions), a.sys.Name, a.numbers, a.random)
 	case len(given) == 0:
 		return nil, fmt.Errorf("ppo: answers to nothing, want at least 1 row of %d actions", a.spec.Agents)
 	}

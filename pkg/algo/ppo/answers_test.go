@@ -74,6 +74,12 @@ func TestBadAnswers(t *testing.T) {
 		_, err := Answers(p, matrix.Climbing(), rng.New(1), given)
 		wantLine(t, err, want)
 	}
+	random := small()
+	random.RandomOrder = true
+	for _, s := range []System{IPPO(MLP{Hidden: 8, Recurrent: true}, small()), STEER(tiny(), Token, random)} {
+		_, err := Answers(build(t, s, matrix.Climbing(), xla.Go).Policy(), matrix.Climbing(), rng.New(1), [][]float64{{0, 0}})
+		wantLine(t, err, "want one head, no memory and one order for answers")
+	}
 	_, err := Answers(nil, matrix.Climbing(), rng.New(1), [][]float64{{0, 0}})
 	wantLine(t, err, "the answers of a <nil>")
 }
