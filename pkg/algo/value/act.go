@@ -21,6 +21,7 @@ type actor struct {
 }
 
 func newActor(s System, spec env.Spec, dev *xla.Device, learned *model.Store) *actor {
+	s.Sees.State = false // agent networks do not get it, see Forward.agents
 	a := &actor{sys: s, spec: spec}
 	a.acting = &xla.Acting{
 		Device: dev, Learned: learned, Reads: "/online/", Rows: spec.Agents, Below: s.Train.SmallBatch, Graph: a.act, Inputs: a.inputs,
@@ -61,7 +62,7 @@ func (a *actor) names() (inputs, outputs []string) {
 		name string
 		on   bool
 	}{
-		{"obs", s.Obs}, {"state", s.State}, {"entities", s.Entities}, {"hidden", s.Entities}, {"present", s.Entities},
+		{"obs", s.Obs}, {"entities", s.Entities}, {"hidden", s.Entities}, {"present", s.Entities},
 		{"role", s.Entities && a.spec.Roles > 0}, {"last_action", s.Last}, {"avail", true}, {"memory", a.sys.Agent.Memory > 0}, {"group", a.sys.Group.on()},
 	} {
 		if x.on {
@@ -188,9 +189,6 @@ func (a *actor) see(args []any, b *env.Batch, m *memory) []any {
 	if a.sys.Sees.Obs {
 		b.Observe()
 		args = append(args, b.Obs)
-	}
-	if a.sys.Sees.State {
-		args = append(args, b.State)
 	}
 	if a.sys.Sees.Entities {
 		args = append(args, b.Entities, b.Hidden, b.Present)

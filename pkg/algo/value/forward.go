@@ -36,19 +36,25 @@ func (f *Forward) run() {
 	t := f.Taken.Shape().Dim(0)
 	f.In, f.Next = f.All.moments(0, t), f.All.moments(1, t+1)
 	if f.sys.Agent.Memory == 0 && t == 1 {
-		f.Values = f.sys.Agent.Values(f.Online.In("agent"), f.In)
+		f.Values = f.agents(f.Online, f.In)
 		f.Ahead = f.Again(f.Next).stopped()
-		f.Judged = f.sys.Agent.Values(f.Target.In("agent"), f.AllTarget.moments(1, t+1)).stopped()
+		f.Judged = f.agents(f.Target, f.AllTarget.moments(1, t+1)).stopped()
 		return
 	}
-	v := f.sys.Agent.Values(f.Online.In("agent"), f.All)
+	v := f.agents(f.Online, f.All)
 	f.Values, f.Ahead = v.moments(0, t), v.moments(1, t+1).stopped()
-	f.Judged = f.sys.Agent.Values(f.Target.In("agent"), f.AllTarget).moments(1, t+1).stopped()
+	f.Judged = f.agents(f.Target, f.AllTarget).moments(1, t+1).stopped()
 }
 
 // Again calls the online agent network for other inputs.
 func (f *Forward) Again(in Inputs) Values {
-	return f.sys.Agent.Values(f.Online.ResetVisited().In("agent"), in)
+	return f.agents(f.Online.ResetVisited(), in)
+}
+
+// agents calls the agent networks of s, without the state: they have to act without it.
+func (f *Forward) agents(s *model.Scope, in Inputs) Values {
+	in.State = nil
+	return f.sys.Agent.Values(s.In("agent"), in)
 }
 
 // Chosen is the value of what each agent did, [time, batch, agent].

@@ -113,6 +113,7 @@ func newGrouper(s System, spec env.Spec, dev *xla.Device, store *model.Store) *g
 func (g *grouper) scoreGraph(root *model.Scope, in []*Node) []*Node {
 	x := Inputs{Spec: g.spec, made: map[string]any{}}
 	rest := x.take(g.sys, in)
+	x.State = nil // as in Forward.agents
 	if g.sys.Sees.Last {
 		x.Last = lastOf(OneHot(rest[0], g.spec.Choices(), floatType))
 	}

@@ -16,7 +16,7 @@ type Sees struct {
 // Inputs is what networks see, time-major. What the method does not read (System.Sees) is nil.
 type Inputs struct {
 	Obs      *Node // [time, batch, agent, obs]
-	State    *Node // [time, batch, state]
+	State    *Node // [time, batch, state], for mixers and losses: nil in agent networks, which act without it
 	Entities *Node // [time, batch, entity, feature]
 	Hidden   *Node // [time, batch, agent, entity], bool, true = this agent does not see that entity
 	Present  *Node // [batch, entity], bool, false = an empty slot

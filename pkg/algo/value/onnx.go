@@ -9,7 +9,7 @@ import (
 )
 
 // ExportONNX writes the network of a policy of this package, as train.Open returns it, as an ONNX model that acts greedily in
-// `envs` environments at once. Inputs, as far as the method reads them: obs, float32 [1, env, agent, observation], state, entities, hidden,
+// `envs` environments at once. Inputs, as far as the method reads them: obs, float32 [1, env, agent, observation], entities, hidden,
 // present, role, last_action, int32 [1, env, agent] (−1 at first), avail, bool [1, env, agent, action], and memory, float32
 // [env, agent, width], zero at first; outputs: action, int32 [1, env, agent], and memory_after. The program must be built with -tags onnx (see xla.WriteONNX).
 func ExportONNX(w io.Writer, p policy.Policy, envs int) error {

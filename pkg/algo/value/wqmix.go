@@ -61,8 +61,7 @@ type central struct {
 }
 
 func newCentral(f *Forward) central {
-	agent := f.sys.Agent.Values
-	return central{f, agent(centralScope(f.Online).In("agent"), f.All), agent(centralScope(f.Target).In("agent"), f.AllTarget).stopped()}
+	return central{f, f.agents(centralScope(f.Online), f.All), f.agents(centralScope(f.Target), f.AllTarget).stopped()}
 }
 
 // centralScope is where the weights of Q* are, in those of the online or the target network.
