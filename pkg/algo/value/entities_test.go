@@ -143,14 +143,14 @@ func said(f *Forward) []*Node {
 
 var saidNames = []string{"q", "Q_tot", "imagined loss", "loss", "scores"}
 
-// entityMethods are those whose networks read entities.
-func grouped() []System {
+// attentive are those whose networks read entities.
+func attentive() []System {
 	return []System{REFIL(0.5, smallest(), briefly()), OOM(smallest(), briefly())}
 }
 
 // TestT10OrderOfOthers: enemies that change places, with all that is said of them, change nothing.
 func TestT10OrderOfOthers(t *testing.T) {
-	for _, sys := range grouped() {
+	for _, sys := range attentive() {
 		sys.Noise = ofPlaceless
 		a, b := newScene(3), newScene(3)
 		order := []int{0, 1, 2, 3, 6, 4, 5} // place → entity
@@ -180,7 +180,7 @@ func ofPlaceless(_ *rand.Rand, _ []bool, entity []float32) {
 
 // TestT10EmptySlots: slots for more enemies, all of them empty, change nothing; nor does what stands in empty slots.
 func TestT10EmptySlots(t *testing.T) {
-	for _, sys := range grouped() {
+	for _, sys := range attentive() {
 		sys.Noise = ofPlaceless
 		a, more, other := newScene(3), newScene(6), newScene(3)
 		e, k := other.spec.Entities, other.spec.EntityDim
@@ -296,7 +296,7 @@ func TestT11Views(t *testing.T) {
 
 // TestT12Mixers: the team's value never falls where an agent's rises, and rises with that of each agent who is there.
 func TestT12Mixers(t *testing.T) {
-	for _, sys := range append(grouped(), func() System {
+	for _, sys := range append(attentive(), func() System {
 		s := REFIL(0.5, smallest(), briefly())
 		s.Name, s.Mixer = "linear", LinearFlexible(smallest())
 		return s

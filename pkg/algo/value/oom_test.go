@@ -8,6 +8,7 @@ import (
 	"github.com/muster-marl/muster/pkg/run"
 	"github.com/muster-marl/muster/pkg/team"
 	"github.com/muster-marl/muster/pkg/train"
+	"github.com/muster-marl/muster/pkg/train/traintest"
 	"github.com/muster-marl/muster/pkg/xla"
 )
 
@@ -30,7 +31,7 @@ func briefly() Training {
 	return t
 }
 
-// TestMatchedRuns trains each rule for some forty episodes, and judges it on other sizes with more leaders. Deferred
+// TestMatchedRuns trains each rule for some forty episodes, and judges it on sizes 6, 7 and 8 with all numbers of leaders. Deferred
 // acceptance leaves no pair that blocks it; teams that are dealt out, and the one team of all, never change; the loss
 // that keeps groups apart falls from where it began.
 func TestMatchedRuns(t *testing.T) {
@@ -40,7 +41,7 @@ func TestMatchedRuns(t *testing.T) {
 		t.Run(s.Name, func(t *testing.T) {
 			e := &train.Experiment{
 				Env: brief(2, 3, 4, 5), Method: s, Seed: 1, Steps: 1000, Dir: t.TempDir(), LogEvery: 100,
-				Eval: train.Eval{Episodes: 2, Cells: []train.Cell{{Name: "6l2", World: brief(2, 6)}, {Name: "8l4", World: brief(4, 8)}}},
+				Eval: train.Eval{Episodes: 2, Cells: brief(2, 3, 4, 5).Cells(6, 7, 8)},
 			}
 			if err := e.Run(context.Background()); err != nil {
 				t.Fatal(err)
@@ -70,11 +71,21 @@ func TestMatchedRuns(t *testing.T) {
 			if first, last := sd[0].Value, sd[len(sd)-1].Value; s.Name == "oom" && last >= first {
 				t.Errorf("the loss of similarity and diversity goes from %v to %v, want a fall", first, last)
 			}
-			for _, cell := range []string{"", "6l2", "8l4"} {
+			for _, cell := range []string{"", "6-l2", "6-l3", "7-l2", "7-l3", "8-l2", "8-l3", "8-l4"} {
 				if final, err := r.Final(cell); err != nil || final.Episodes != 2 {
 					t.Errorf("cell %q: %v, %v", cell, final, err)
 				}
 			}
 		})
+	}
+}
+
+// TestMatchedResumes: runs that were interrupted, while groups are held and while they are drawn, equal those that were not.
+func TestMatchedResumes(t *testing.T) {
+	t.Setenv("GOMLX_BACKEND", xla.Go)
+	held := OOM(smallest(), briefly())
+	held.Group.Every = 5
+	for _, s := range []System{held, SOM(smallest(), briefly()), Matched(team.Random(), smallest(), briefly())} {
+		t.Run(s.Name, func(t *testing.T) { traintest.Resume(t, brief(2, 3, 4, 5), s, 250) })
 	}
 }
