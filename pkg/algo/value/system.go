@@ -1,5 +1,7 @@
-// Package value holds value-based methods: one engine, and each method a value made of functions: the double DQNs of
-// the takeout system (dqn.go), IQL and VDN (vdn.go), QMIX (qmix.go).
+// Package value holds value-based methods: one engine, and each method a value made of functions. Transitions: the double
+// DQNs of the takeout system (dqn.go). Whole episodes and observations: IQL and VDN (vdn.go), QMIX (qmix.go), QPLEX,
+// weighted QMIX and QTRAN (qplex.go, wqmix.go, qtran.go). Entities: AQMIX and REFIL (aqmix.go, refil.go), and with groups
+// OOM and SOM (oom.go).
 package value
 
 import (
