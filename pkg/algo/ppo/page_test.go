@@ -37,6 +37,9 @@ func setting(r *run.Run) (row, column string) {
 	if method, released := strings.CutSuffix(r.Method, "-released"); released {
 		return "released: " + game, method
 	}
+	if method, slow := strings.CutSuffix(r.Method, "-slow"); slow {
+		return "ours, a tenth of the learning rate: " + game, method
+	}
 	return "ours: " + game, r.Method
 }
 
@@ -45,7 +48,7 @@ func method(r *run.Run) string { return r.Method }
 // The tables of docs/systems are what reports make of docs/results. With MUSTER_PAGES=write the test puts them there.
 func TestPages(t *testing.T) {
 	var games []string
-	for _, m := range []string{"steer", "mat", "mappo", "happo", "step", "biac-deep"} {
+	for _, m := range []string{"steer", "mat", "mappo", "mappo-slow", "happo", "step", "biac-deep"} {
 		for _, w := range []string{"mixing*", "climbing", "skewed-*"} {
 			games = append(games, "steer/"+m+"/matrix/"+w+"/*", "steer/"+m+"-released/matrix/"+w+"/*")
 		}
