@@ -123,5 +123,12 @@ func Attend(query, key, value *Node, heads int, causal bool) *Node {
 		}
 		w = Add(w, Reshape(Const(w.Graph(), future), 1, 1, d[1], d[1]))
 	}
-	return Reshape(Einsum("rhqk,rkhd->rqhd", Softmax(w, -1), split(value)), d...)
+	return Reshape(Einsum("rhqk,rkhd->rqhd", SoftmaxOver(w, -1), split(value)), d...)
+}
+
+// SoftmaxOver is the softmax over one axis. The library's own becomes another operation on the Go backend, and a program
+// must be the same everywhere: runs compare its hash.
+func SoftmaxOver(x *Node, axis int) *Node {
+	e := Exp(Sub(x, StopGradient(ReduceAndKeep(x, ReduceMax, axis))))
+	return Div(e, ReduceAndKeep(e, ReduceSum, axis))
 }

@@ -16,7 +16,7 @@ import (
 // middle of things, before the warm-up is over and after half of the steps, and taken up by a new Experiment
 // with another number of workers. half must lie beyond the warm-up, and so that a method's rarest event, such as
 // a copy of target networks, happens in both halves. It fails if anything saved, logged or evaluated differs,
-// times aside.
+// times aside, or if the finished run cannot be opened again, on the Go backend.
 func Resume(t testing.TB, w env.World, method train.Method, half int64) {
 	t.Helper()
 	whole, parts := t.TempDir(), t.TempDir()
@@ -51,6 +51,9 @@ func Resume(t testing.TB, w env.World, method train.Method, half int64) {
 		t.Errorf("resumed at %d steps, %d updates, want %d, %d", got.Steps, got.Updates, want.Steps, want.Updates)
 	}
 	Equal(t, parts, whole)
+	if again := play(whole, never, 1); !again.Finished || again.Steps != want.Steps {
+		t.Errorf("a finished run that is started again: %+v, want that of before", again)
+	}
 }
 
 // fused is a world whose environments call blow after left steps of all of them together.
