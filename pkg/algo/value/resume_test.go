@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/muster-marl/muster/pkg/env"
-	"github.com/muster-marl/muster/pkg/env/battle"
 	ring "github.com/muster-marl/muster/pkg/env/matching"
 	"github.com/muster-marl/muster/pkg/env/matrix"
 	"github.com/muster-marl/muster/pkg/train"
@@ -23,7 +22,8 @@ func small() Training {
 	return t
 }
 
-// TestResumeEveryMethod: of every method for whole episodes a run that was interrupted equals one that was not.
+// TestResumeEveryMethod: of every method for whole episodes a run that was interrupted equals one that was not (of those with
+// groups: TestMatchedResumes).
 func TestResumeEveryMethod(t *testing.T) {
 	for _, sys := range flatMethods(small()) {
 		t.Run(sys.Name, func(t *testing.T) {
@@ -35,13 +35,6 @@ func TestResumeEveryMethod(t *testing.T) {
 		t.Run(sys.Name, func(t *testing.T) {
 			t.Setenv("GOMLX_BACKEND", xla.Go)
 			traintest.Resume(t, shortGroups(), sys, 150)
-		})
-	}
-	for _, sys := range []System{OOM(TinyWidth(), small()), SOM(TinyWidth(), small())} { // battles are longer, and need fewer of them
-		t.Run(sys.Name, func(t *testing.T) {
-			t.Setenv("GOMLX_BACKEND", xla.Go)
-			sys.Train.Batch, sys.Train.TargetEvery = 2, 2
-			traintest.Resume(t, battle.SZ(3, 4, 5).WithLeaders(2), sys, 320)
 		})
 	}
 	t.Run("xla/qmix", func(t *testing.T) {
