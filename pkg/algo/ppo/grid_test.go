@@ -152,7 +152,7 @@ func TestOneStepGames(t *testing.T) {
 		t.Run(r.sys.Name+"/"+filepath.Base(r.world.Name), func(t *testing.T) {
 			held, end, replies, sampled, ends := 0, 0, 0, 0.0, []float64{}
 			for seed := range uint64(10) {
-				points := 11
+				points := 6
 				if r.sys.Name == "ippo" || r.sys.Name == "a2po" {
 					points = 0 // tables show neither
 				}
