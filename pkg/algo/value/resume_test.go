@@ -51,7 +51,7 @@ func shortGroups() env.World {
 	return w
 }
 
-// TestSameSeedSameRun: the same seed gives the same run, whatever the number of workers, and another seed another one.
+// TestSameSeedSameRun: the same seed gives the same run, whatever the number of workers.
 func TestSameSeedSameRun(t *testing.T) {
 	steps := int64(400)
 	if os.Getenv("MUSTER_LONG") == "1" {
