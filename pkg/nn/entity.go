@@ -73,7 +73,7 @@ func (l Sight) Weights(hidden *Node) *Node {
 	logits := StopGradient(l.logits)
 	low := Scalar(logits.Graph(), logits.DType(), -1e30)
 	hidden = BroadcastToShape(ExpandAxes(hidden, 1), logits.Shape())
-	return ReduceMax(Where(hidden, ZerosLike(logits), Softmax(Where(hidden, low, logits), -1)), 1)
+	return ReduceMax(Where(hidden, ZerosLike(logits), SoftmaxOver(Where(hidden, low, logits), -1)), 1)
 }
 
 // Attend is the out of EntityAttention. Every call uses the same weights.
@@ -94,7 +94,7 @@ func (l Sight) Attend(hidden, absent *Node) *Node {
 	g, dtype := logits.Graph(), logits.DType()
 	low, zero := Scalar(g, dtype, -1e30), ScalarZero(g, dtype)
 	// Where all is hidden, every logit is the same and the softmax finite; the second Where makes it 0.
-	attention := Where(hidden, zero, Softmax(Where(hidden, low, logits), -1))
+	attention := Where(hidden, zero, SoftmaxOver(Where(hidden, low, logits), -1))
 	read := Einsum("rhqe,rehd->rqhd", Reshape(attention, rows, heads, masks*queries, entities), l.values)
 	out := Dense(l.scope.ResetVisited().In("out"), Reshape(read, 1, rows*masks*queries, width), width)
 	out = Reshape(out, rows, masks, queries, width)

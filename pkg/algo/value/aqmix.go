@@ -3,6 +3,7 @@ package value
 import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
+	"github.com/muster-marl/muster/pkg/nn"
 )
 
 // AQMIX is QMIX over entities: attention in the agents' network and in the mixer, so that team sizes may vary (Iqbal et
@@ -44,9 +45,9 @@ func mixFlexibly(s *model.Scope, q, w1 *Node, in Inputs, w Width) *Node {
 			return hypernetwork(s, in, described(in), w.Hyper, w.Heads, w.Mixing)
 		})
 	}
-	hidden := ReduceSum(Mul(ExpandAxes(q, -1), Softmax(w1, -1)), 2)
+	hidden := ReduceSum(Mul(ExpandAxes(q, -1), nn.SoftmaxOver(w1, -1)), 2)
 	hidden = elu(Add(hidden, ReduceMean(make("b1"), 2)))
-	w2 := Softmax(ReduceMean(make("w2"), 2), -1)
+	w2 := nn.SoftmaxOver(ReduceMean(make("w2"), 2), -1)
 	return ExpandAxes(Add(ReduceSum(Mul(hidden, w2), 2), ReduceMean(make("v"), 2, 3)), -1)
 }
 
@@ -55,7 +56,7 @@ func mixFlexibly(s *model.Scope, q, w1 *Node, in Inputs, w Width) *Node {
 //	Q_tot = Σₐ softmaxₐ(w)·qₐ + V
 func LinearFlexible(w Width) Mixer {
 	return func(s *model.Scope, q *Node, _ Values, in Inputs) *Node {
-		weights := Softmax(ReduceMean(hypernetwork(s.In("w1"), in, described(in), w.Hyper, w.Heads, w.Mixing), 3), 2)
+		weights := nn.SoftmaxOver(ReduceMean(hypernetwork(s.In("w1"), in, described(in), w.Hyper, w.Heads, w.Mixing), 3), 2)
 		in.Views = nil
 		v := ReduceMean(hypernetwork(s.In("v"), in, described(in), w.Hyper, w.Heads, w.Mixing), 2, 3)
 		return ExpandAxes(Add(ReduceSum(Mul(q, weights), 2), v), -1)

@@ -88,4 +88,9 @@ func TestMatchedResumes(t *testing.T) {
 	for _, s := range []System{held, SOM(smallest(), briefly()), Matched(team.Random(), smallest(), briefly())} {
 		t.Run(s.Name, func(t *testing.T) { traintest.Resume(t, brief(2, 3, 4, 5), s, 250) })
 	}
+	t.Run("xla", func(t *testing.T) {
+		list := backends(t)
+		t.Setenv("GOMLX_BACKEND", list[len(list)-1])
+		traintest.Resume(t, brief(2, 3, 4, 5), held, 250)
+	})
 }
