@@ -143,6 +143,8 @@ func TestWinRates(t *testing.T) {
 	refuses(t, WinRates(run.All("c/*/*/*"), nil), "md", `no "win_rate"; it has return`)
 	store(t, "d", "toy/z", 0, nil, run.Evaluation{Stream: "final", Episodes: 2, Outcomes: map[string]int{"ended": 2}})
 	refuses(t, WinRates(run.All("d/*/*/*"), nil), "md", "toy/z cannot be won: its episodes end in ended")
+	store(t, "e", "toy/z", 0, nil, run.Evaluation{Stream: "final", Episodes: 2, Outcomes: map[string]int{"time_out": 2}}) // agents who flee
+	wants(t, render(t, WinRates(run.All("e/*/*/*"), nil), "text"), "0.0 [0.0, 65.8]")
 }
 
 // Of three runs two reach 5, at 150 (halfway from 2 to 8) and at 300; the third had not by 200, so it may have been later.

@@ -195,7 +195,7 @@ func winsOf(r *run.Run, e *run.Evaluation) (won, episodes int, err error) {
 	if len(values) == 0 {
 		return 0, 0, fmt.Errorf(`report: the final evaluation of %s has no "win_rate"; it has %s`, r.Dir, strings.Join(e.Names(), ", "))
 	}
-	if len(e.Outcomes) > 0 && e.Outcomes["win"]+e.Outcomes["loss"]+e.Outcomes["draw"] == 0 {
+	if len(e.Outcomes) > 0 && e.Outcomes["win"]+e.Outcomes["loss"]+e.Outcomes["draw"]+e.Outcomes["time_out"] == 0 {
 		return 0, 0, fmt.Errorf("report: %s cannot be won: its episodes end in %s; report.Results shows what it counts",
 			r.World, strings.Join(slices.Sorted(maps.Keys(e.Outcomes)), ", "))
 	}
