@@ -30,13 +30,14 @@ func agreement(t *testing.T, students policy.Policy, w matrix.Game, want []int32
 }
 
 // Students of a teacher that has solved a game do what it does, without knowing what the leader has chosen; untrained
-// ones do not.
+// ones do so by chance at best.
 func TestDistill(t *testing.T) {
 	games, seeds := []matrix.Game{matrix.SkewedPenalty(-100)}, uint64(1)
 	if long() {
 		games, seeds = append(games, matrix.Mixing()), 10
 	}
 	for _, w := range games {
+		lucky := uint64(0) // seeds whose untrained students do as the teacher
 		for seed := range seeds {
 			p := learn(t, STEER(one(), Token, Ours(OneStep(), 10_000)), w, seed, 10_000)
 			want := p.greedy[len(p.greedy)-1]
@@ -59,9 +60,12 @@ func TestDistill(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := agreement(t, students, w, want); got > 0.5 && want[1] != 0 { // untrained ones choose 0
-				t.Errorf("%s: students that learn nothing do as the teacher in %.0f %% of plays", w.Name, 100*got)
+			if got := agreement(t, students, w, want); got > 0.5 && want[1] != 0 { // most untrained ones choose 0
+				lucky++
 			}
+		}
+		if lucky > seeds/4 {
+			t.Errorf("%s: students that learn nothing do as the teacher in %d of %d seeds", w.Name, lucky, seeds)
 		}
 	}
 }
