@@ -64,18 +64,21 @@ func TestContinuousSpread(t *testing.T) {
 	}
 }
 
-// control is the task of the linear-quadratic team: rollouts as long as its episodes.
+// control is the task of the linear-quadratic team: rollouts as long as its episodes. Carts come to rest within a second
+// or two, so that a shorter sight learns faster: with 40 environments and discounts of 0.95, 0.97 and 0.99, costs are
+// 1.05, 1.04 and (after 400,000 steps) 1.10 times the least; with 100 environments and 0.97 it is 1.03.
 func control(steps int64) Training {
-	out := Ours(Task{Envs: 40, Horizon: 60, LR: 5e-4, Clip: 0.2, ClipNorm: 10, Epochs: 10, Minibatches: 4}, steps)
-	out.Components = false
+	out := Ours(Task{Envs: 100, Horizon: 60, LR: 5e-4, Clip: 0.2, ClipNorm: 10, Epochs: 10, Minibatches: 4}, steps)
+	out.Gamma, out.Components = 0.97, false
 	return out
 }
 
-// The check of the linear-quadratic team (8.15): returns within 5 % of the optimum in 1,000,000 steps.
+// The check of the linear-quadratic team (8.15): returns within 5 % of the optimum in 1,000,000 steps, of networks that
+// see how far the carts are. Layer norms hide it: with them MAPPO ends at −15.7, where the optimum is −9.2.
 func TestLinearQuadraticTeam(t *testing.T) {
 	const steps = 1_000_000
-	w := lqteam.Six()
-	for _, s := range []System{MAPPO(MLP{Hidden: 64}, control(steps)), HAPPO(MLP{Hidden: 64}, control(steps)), STEER(one(), StateSlot, control(steps))} {
+	w, plain := lqteam.Six(), MLP{Hidden: 64, Plain: true}
+	for _, s := range []System{MAPPO(plain, control(steps)), HAPPO(plain, control(steps))} {
 		for seed := range uint64(3) {
 			p := tried(t, s, w, seed, steps, train.Eval{Every: 50_000, Episodes: 20, Final: 200}, 21)
 			got, best := stats.Mean(p.final.Returns), stats.Mean(p.final.Metrics["optimum"])

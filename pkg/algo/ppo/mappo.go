@@ -11,8 +11,11 @@ import (
 // MLP holds the sizes of the networks of IPPO, MAPPO, HAPPO, A2PO and HATRPO: layer norm of the input, then dense
 // layers, each with ReLU and layer norm.
 type MLP struct {
-	Hidden int  // width of each of the two hidden layers
-	Own    bool // true = each agent has networks of its own; false = all share one, which is told the agent's number
+	Hidden int // width of each of the two hidden layers
+	// Plain = true leaves the layer norms out and takes Tanh: for worlds where the size of what is seen matters, as in
+	// control, which a norm hides.
+	Plain bool
+	Own   bool // true = each agent has networks of its own; false = all share one, which is told the agent's number
 	// Recurrent = true puts a recurrent unit of that width, with layer norm, between the hidden layers and the head, so
 	// that actors and critics remember the episode (as in the recurrent MAPPO of Yu et al., 2022); see Training.Chunk.
 	Recurrent bool
@@ -90,18 +93,28 @@ func (m MLP) run(s *model.Scope, x *Node, out int, gain float64) *Node {
 
 // layers maps [net, row, in] to [net, row, out].
 func (m MLP) layers(s *model.Scope, x *Node, out int, gain float64) *Node {
+	norm := func(s *model.Scope, x *Node) *Node {
+		if m.Plain {
+			return x
+		}
+		return nn.LayerNorm(s.In("norm"), x)
+	}
+	shape := nn.ReLU
+	if m.Plain {
+		shape = Tanh
+	}
 	if x.Shape().Dim(2) > 1 { // one number alone would always become 0
-		x = nn.LayerNorm(s.In("norm"), x)
+		x = norm(s, x)
 	}
 	for _, name := range []string{"first", "second"} {
 		layer, nets, in := s.In("%s", name), x.Shape().Dim(0), x.Shape().Dim(2)
 		// Biases that are not 0 at first: where all that is seen is 0, nothing would come out of the layers.
 		bias := nn.Variable(layer, x.Graph(), "b", nn.FanIn, in, nets, 1, m.Hidden)
-		x = nn.LayerNorm(layer.In("norm"), nn.ReLU(Add(nn.Project(layer, x, m.Hidden, active), bias)))
+		x = norm(layer, shape(Add(nn.Project(layer, x, m.Hidden, active), bias)))
 	}
 	if m.Recurrent && m.past != nil {
 		memory := s.In("memory")
-		x = nn.LayerNorm(memory.In("norm"), m.past.GRU(memory, x, m.Hidden))
+		x = norm(memory, m.past.GRU(memory, x, m.Hidden))
 	}
 	return nn.Linear(s.In("head"), x, out, nn.Orthogonal(gain))
 }
