@@ -86,7 +86,11 @@ func Compile(d *Device, name string, store *model.Store, fn func(s *model.Scope,
 	case err != nil:
 		return nil, fmt.Errorf("xla: compiling %s: %w", name, oneLine(err))
 	}
-	p.hash = hash(g, store, outputs)
+	if p.hash = hash(g, store, outputs); hasLoop(g) && d.Name() != "go" {
+		if p.hash, err = goHash(store, fn, dims); err != nil {
+			return nil, fmt.Errorf("xla: tracing %s for the Go backend: %w", name, oneLine(err))
+		}
+	}
 	p.Seconds = time.Since(start).Seconds()
 	done, where := "compiled", ""
 	if p.Loaded {
@@ -103,7 +107,8 @@ func catch(err *error, where string) {
 	}
 }
 
-// Hash stands for the traced program, constants (of up to a million values) included: equal programs have
+// Hash stands for the traced program, that of the Go backend where it has loops, constants (of up to a million values)
+// included: equal programs have
 // equal hashes, on every backend and in every process.
 func (p *Program) Hash() string { return p.hash }
 
@@ -199,6 +204,32 @@ func hash(g *graph.Graph, store *model.Store, outputs []*graph.Node) string {
 	slices.Sort(changes) // a loaded store has another order
 	fmt.Fprintln(h, changes)
 	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// hasLoop reports whether a graph contains a loop, which stands for steps written out on the Go backend.
+func hasLoop(g *graph.Graph) bool {
+	return slices.ContainsFunc(g.Nodes(), func(n *graph.Node) bool { return n.Type() == graph.NodeTypeWhile })
+}
+
+// goHash is the hash of what fn traces on the Go backend.
+func goHash(store *model.Store, fn func(s *model.Scope, in []*graph.Node) []*graph.Node, dims []shapes.Shape) (string, error) {
+	d, err := Open(Go, 1)
+	if err != nil {
+		return "", err
+	}
+	var outputs []*graph.Node
+	exec, err := model.NewExec(d.backend, store, func(s *model.Scope, in []*graph.Node) []*graph.Node {
+		outputs = fn(s, in)
+		return outputs
+	})
+	if err != nil {
+		return "", err
+	}
+	g, err := exec.Compile(dims...)
+	if err != nil {
+		return "", err
+	}
+	return hash(g, store, outputs), nil
 }
 
 func ids(nodes []*graph.Node) []graph.NodeId {
