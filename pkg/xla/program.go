@@ -42,6 +42,8 @@ type Program struct {
 	args   []any
 	out    []any // reused from call to call
 	hash   string
+	// retrace gives the hash of the Go backend's trace, which most programs with loops are never asked for; nil: hash is it.
+	retrace func() (string, error)
 }
 
 // Compile builds fn for inputs of fixed shapes and compiles it. What fn panics with, such as a wrong shape,
@@ -87,9 +89,7 @@ func Compile(d *Device, name string, store *model.Store, fn func(s *model.Scope,
 		return nil, fmt.Errorf("xla: compiling %s: %w", name, oneLine(err))
 	}
 	if p.hash = hash(g, store, outputs); hasLoop(g) && d.Name() != "go" {
-		if p.hash, err = goHash(store, fn, dims); err != nil {
-			return nil, fmt.Errorf("xla: tracing %s for the Go backend: %w", name, oneLine(err))
-		}
+		p.retrace = func() (string, error) { return goHash(store, fn, dims) }
 	}
 	p.Seconds = time.Since(start).Seconds()
 	done, where := "compiled", ""
@@ -107,10 +107,18 @@ func catch(err *error, where string) {
 	}
 }
 
-// Hash stands for the traced program, that of the Go backend where it has loops, constants (of up to a million values)
-// included: equal programs have
-// equal hashes, on every backend and in every process.
-func (p *Program) Hash() string { return p.hash }
+// Hash stands for the traced program, constants (of up to a million values) included: equal programs have equal hashes,
+// on every backend and in every process. A program with loops is traced on the Go backend for it, when it is first
+// asked for; one that cannot be has a hash of its own.
+func (p *Program) Hash() string {
+	if p.retrace != nil {
+		if h, err := p.retrace(); err == nil {
+			p.hash = h
+		}
+		p.retrace = nil
+	}
+	return p.hash
+}
 
 // Call copies the arrays to the device, runs the program and returns its outputs: []float32, []int32 or
 // []bool, valid until the next Call. Changed variables stay on the device.

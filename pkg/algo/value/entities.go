@@ -1,6 +1,8 @@
 package value
 
 import (
+	"fmt"
+
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
@@ -81,7 +83,7 @@ func look(s *model.Scope, in Inputs, x *Node, width, heads int) nn.Sight {
 // described is entities, and behind them each agent's last action, zero for all others: [time, batch, entity, k].
 func described(in Inputs) *Node {
 	d, rest := in.Last.Shape().Dimensions, in.Spec.Entities-in.Spec.Agents
-	return once(in, "described", in.Entities, func() *Node {
+	return once(in, fmt.Sprint("described ", in.Last.Id()), in.Entities, func() *Node {
 		last := in.Last
 		if rest > 0 {
 			last = Concatenate([]*Node{last, Zeros(last.Graph(), shapes.Make(last.DType(), d[0], d[1], rest, d[3]))}, 2)
