@@ -67,16 +67,7 @@ func (c Comparison) Decimals(n int) Comparison { c.decimals = n; return c }
 func (Comparison) Formats() []string { return tableFormats }
 
 // Render writes the comparison as a table.
-func (c Comparison) Render(w io.Writer, format string) error {
-	if err := known(format, tableFormats); err != nil {
-		return err
-	}
-	t, err := c.Table()
-	if err != nil {
-		return err
-	}
-	return t.Render(w, format)
-}
+func (c Comparison) Render(w io.Writer, format string) error { return renderTable(w, format, c.Table) }
 
 // Table reads the runs and returns the comparison as a table.
 func (c Comparison) Table() (Table, error) {

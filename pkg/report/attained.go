@@ -50,16 +50,7 @@ func (a Attainment) Shared() Attainment { a.shared = true; return a }
 func (Attainment) Formats() []string { return tableFormats }
 
 // Render reads the runs and writes the table.
-func (a Attainment) Render(w io.Writer, format string) error {
-	if err := known(format, tableFormats); err != nil {
-		return err
-	}
-	t, err := a.Table()
-	if err != nil {
-		return err
-	}
-	return t.Render(w, format)
-}
+func (a Attainment) Render(w io.Writer, format string) error { return renderTable(w, format, a.Table) }
 
 // seedsOf counts what the runs of one cell attain; judged is the number of evaluations in the last fifth.
 type seedsOf struct {

@@ -269,3 +269,15 @@ func (t Table) latex(cells [][]string, bold [][]bool) string {
 	b.WriteString("\\bottomrule\n\\end{tabular}\n\\end{table}\n")
 	return b.String()
 }
+
+// renderTable makes a table, once its format is known to exist, and writes it.
+func renderTable(w io.Writer, format string, table func() (Table, error)) error {
+	if err := known(format, tableFormats); err != nil {
+		return err
+	}
+	t, err := table()
+	if err != nil {
+		return err
+	}
+	return t.Render(w, format)
+}

@@ -32,16 +32,7 @@ func (t ScoreTable) Caption() (string, error) {
 }
 
 // Render reads the runs and writes the table.
-func (t ScoreTable) Render(w io.Writer, format string) error {
-	if err := known(format, tableFormats); err != nil {
-		return err
-	}
-	table, err := t.Table()
-	if err != nil {
-		return err
-	}
-	return table.Render(w, format)
-}
+func (t ScoreTable) Render(w io.Writer, format string) error { return renderTable(w, format, t.Table) }
 
 // wins are those of one method on one world, by seed.
 type wins struct {
