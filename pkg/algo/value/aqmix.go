@@ -39,16 +39,16 @@ func Flexible(w Width) Mixer {
 // mixFlexibly mixes q [time, batch, agent] by W₁ [time, batch, agent, mixing] before its Softmax.
 func mixFlexibly(s *model.Scope, q, w1 *Node, in Inputs, w Width) *Node {
 	in.Views = nil
-	make := func(name string) *Node { // [time, batch, agent, mixing]
+	make := func(name string) *Node { // [time, batch, mixing]
 		s := s.In("%s", name)
 		return once(in, s.Scope()+" out", described(in), func() *Node {
-			return hypernetwork(s, in, described(in), w.Hyper, w.Heads, w.Mixing)
+			return meanHypernetwork(s, in, described(in), w.Hyper, w.Heads, w.Mixing)
 		})
 	}
 	hidden := ReduceSum(Mul(ExpandAxes(q, -1), nn.SoftmaxOver(w1, -1)), 2)
-	hidden = elu(Add(hidden, ReduceMean(make("b1"), 2)))
-	w2 := nn.SoftmaxOver(ReduceMean(make("w2"), 2), -1)
-	return ExpandAxes(Add(ReduceSum(Mul(hidden, w2), 2), ReduceMean(make("v"), 2, 3)), -1)
+	hidden = elu(Add(hidden, make("b1")))
+	w2 := nn.SoftmaxOver(make("w2"), -1)
+	return ExpandAxes(Add(ReduceSum(Mul(hidden, w2), 2), ReduceMean(make("v"), 2)), -1)
 }
 
 // LinearFlexible is REFIL's mixer for the group-matching game ("lin_flex_qmix" in shariqiqbal2810/REFIL):
@@ -58,7 +58,7 @@ func LinearFlexible(w Width) Mixer {
 	return func(s *model.Scope, q *Node, _ Values, in Inputs) *Node {
 		weights := nn.SoftmaxOver(ReduceMean(hypernetwork(s.In("w1"), in, described(in), w.Hyper, w.Heads, w.Mixing), 3), 2)
 		in.Views = nil
-		v := ReduceMean(hypernetwork(s.In("v"), in, described(in), w.Hyper, w.Heads, w.Mixing), 2, 3)
+		v := ReduceMean(meanHypernetwork(s.In("v"), in, described(in), w.Hyper, w.Heads, w.Mixing), 2)
 		return ExpandAxes(Add(ReduceSum(Mul(q, weights), 2), v), -1)
 	}
 }

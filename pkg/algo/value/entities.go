@@ -44,40 +44,78 @@ func Entities(w Width) Agent {
 // perceive is what each agent makes of the entities x [time, batch, entity, k] that it sees, in each view:
 // [time, batch, agent, Memory].
 func perceive(s *model.Scope, in Inputs, x *Node, w Width) *Node {
-	return nn.ReLU(layer(s.In("fc2"), attend(s, in, x, in.Hidden, w.Attention, w.Heads), w.Memory))
+	if x.Shape().Dim(0) == 1 { // acting: too few rows for a Survey
+		return nn.ReLU(layer(s.In("fc2"), attend(s, in, x, in.Hidden, w.Attention, w.Heads), w.Memory))
+	}
+	return nn.ReLU(survey(s, s.In("fc2"), in, x, in.Hidden, w.Attention, w.Heads, w.Memory))
 }
 
 // hypernetwork turns the entities x [time, batch, entity, k] into numbers for each agent, in each view, seen or not:
 // [time, batch, agent, out], 0 for agents who are absent (shariqiqbal2810/REFIL, src/modules/mixers/flex_qmix.py).
 func hypernetwork(s *model.Scope, in Inputs, x *Node, width, heads, out int) *Node {
-	return ofPresent(layer(s.In("out"), attend(s, in, x, unrelated(in), width, heads), out), in)
+	return ofPresent(survey(s, s.In("out"), in, x, unrelated(in), width, heads, out), in)
+}
+
+// meanHypernetwork is the mean of hypernetwork over agents, absent ones too, [time, batch, out], at less work: all
+// that is behind the attention is linear. There is one view.
+func meanHypernetwork(s *model.Scope, in Inputs, x *Node, width, heads, out int) *Node {
+	d, n := x.Shape().Dimensions, in.Spec.Agents
+	rows := d[0] * d[1]
+	y := overview(s, in, x, width, heads).Mean(s.In("out"), Reshape(unrelated(in), rows, n, d[2]), absent(in, d[0]), out)
+	return Reshape(y, d[0], d[1], out)
 }
 
 // attend is a dense layer over entities x [time, batch, entity, k], ReLU, and in each view the attention of all agents
 // over those that are not hidden [time, batch, agent, entity]: [time, batch, agent, width].
 func attend(s *model.Scope, in Inputs, x, hidden *Node, width, heads int) *Node {
-	n, d := in.Spec.Agents, x.Shape().Dimensions
-	t, b, e := d[0], d[1], d[2]
-	sight := look(s, in, x, width, heads)
-	absent := Reshape(overTime(LogicalNot(agents(in.Present, in)), t), t*b, n)
-	masks := []*Node{hidden}
-	if in.Views != nil {
-		masks = nil
-		for _, pairs := range in.Views {
-			masks = append(masks, LogicalOr(hidden, overTime(LogicalNot(pairs), t)))
-		}
-	}
-	y := sight.Attend(Reshape(Stack(masks, 2), t*b, len(masks), n, e), absent)
-	return Reshape(y, t, b, len(masks)*n, width)
+	d, views := x.Shape().Dimensions, inViews(in, hidden)
+	y := look(s, in, x, width, heads).Attend(views, absent(in, d[0]))
+	return Reshape(y, d[0], d[1], -1, width)
+}
+
+// survey is attend with the dense layer called last behind it: [time, batch, agent, out]. It is faster for many rows.
+func survey(s, last *model.Scope, in Inputs, x, hidden *Node, width, heads, out int) *Node {
+	d, views := x.Shape().Dimensions, inViews(in, hidden)
+	y := overview(s, in, x, width, heads).Each(last, views, absent(in, d[0]), out)
+	return Reshape(y, d[0], d[1], -1, out)
 }
 
 // look is what attend does before anything is hidden; rows are moments.
 func look(s *model.Scope, in Inputs, x *Node, width, heads int) nn.Sight {
 	return once(in, s.Scope(), x, func() nn.Sight {
-		d := x.Shape().Dimensions
-		x := Reshape(nn.ReLU(layer(s.In("fc1"), x, width)), d[0]*d[1], d[2], width)
-		return nn.Look(s.In("attention"), x, in.Spec.Agents, heads)
+		return nn.Look(s.In("attention"), read(s, x, width), in.Spec.Agents, heads)
 	})
+}
+
+// overview is the same for survey.
+func overview(s *model.Scope, in Inputs, x *Node, width, heads int) nn.Survey {
+	return once(in, s.Scope(), x, func() nn.Survey {
+		return nn.NewSurvey(s.In("attention"), read(s, x, width), in.Spec.Agents, heads)
+	})
+}
+
+// read is the dense layer over entities x [time, batch, entity, k], and ReLU: [time·batch, entity, width].
+func read(s *model.Scope, x *Node, width int) *Node {
+	d := x.Shape().Dimensions
+	return Reshape(nn.ReLU(layer(s.In("fc1"), x, width)), d[0]*d[1], d[2], width)
+}
+
+// inViews is what is hidden [time, batch, agent, entity] in each view, [time·batch, view, agent, entity].
+func inViews(in Inputs, hidden *Node) *Node {
+	d, masks := hidden.Shape().Dimensions, []*Node{hidden}
+	if in.Views != nil {
+		masks = nil
+		for _, pairs := range in.Views {
+			masks = append(masks, LogicalOr(hidden, overTime(LogicalNot(pairs), d[0])))
+		}
+	}
+	return Reshape(Stack(masks, 2), d[0]*d[1], len(masks), d[2], d[3])
+}
+
+// absent is true for agents who are not present, [time·batch, agent].
+func absent(in Inputs, t int) *Node {
+	x := overTime(LogicalNot(agents(in.Present, in)), t)
+	return Reshape(x, -1, in.Spec.Agents)
 }
 
 // described is entities, and behind them each agent's last action, zero for all others: [time, batch, entity, k].
