@@ -65,14 +65,24 @@ func TestTeams(t *testing.T) {
 		}
 		for seed := range uint64(3) {
 			t.Run(fmt.Sprintf("%s/%d", s.Name, seed), func(t *testing.T) {
-				final := long(t, s, w, seed, 200_000, train.Eval{Every: 50_000, Episodes: 100, Final: 1000, Cells: w.Cells(6, 7, 8)})
-				t.Logf("win rate %.3f", wins(final))
+				final := long(t, s, w, seed, 200_000, train.Eval{Every: 50_000, Episodes: 50, Final: 200, Cells: w.Cells(6, 7, 8)})
+				t.Logf("win rate %.3f, return %.2f", wins(final), stats.Mean(final.Values("return")))
 				if got := stats.Mean(final.Values("return")); got < 8 { // 4.2 at random, 15.9 by the script that attacks who is nearest
 					t.Errorf("%s, seed %d: return %.2f, want at least 8", s.Name, seed, got)
 				}
 			})
 		}
 	}
+}
+
+// TestTeamsOften is REFIL of TestTeams with an update after every episode instead of every fourth; see long.
+func TestTeamsOften(t *testing.T) {
+	short := Tiny()
+	short.UpdateEpisodes, short.TargetEvery = 1, 100
+	s := REFIL(0.5, TinyWidth(), short)
+	s.Name = "refil-often"
+	final := long(t, s, battle.SZ(3, 4, 5), 0, 200_000, train.Eval{Every: 50_000, Episodes: 50, Final: 200})
+	t.Logf("win rate %.3f, return %.2f", wins(final), stats.Mean(final.Values("return")))
 }
 
 // TestMarines is AQMIX with small networks on 3m for 150,000 steps, three seeds; see long. Random agents win nothing, the
