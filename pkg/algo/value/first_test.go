@@ -11,19 +11,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/muster-marl/muster/pkg/env"
+	"github.com/muster-marl/muster/pkg/env/battle"
 	"github.com/muster-marl/muster/pkg/env/takeout"
+	"github.com/muster-marl/muster/pkg/replay"
 	"github.com/muster-marl/muster/pkg/rng"
 	"github.com/muster-marl/muster/pkg/train"
 	"github.com/muster-marl/muster/pkg/xla"
 )
 
-// first runs this program again: a new process builds independent DQN for takeout Mini, V = 4, and makes updates.
+// first runs this program again: a new process builds a method (dqn: independent DQN for takeout Mini, V = 4; qmix: that of
+// PyMARL on 2s3z, 60 steps), and makes updates.
 // It returns the seconds from opening the backend to the end of the first update, whether that program came from
 // the cache, and the bits of all variables after ten updates.
-func first(t testing.TB, cache string) (seconds float64, loaded bool, bits string) {
+func first(t testing.TB, method, cache string) (seconds float64, loaded bool, bits string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestFirstUpdateChild$", "-test.v")
-	cmd.Env = append(os.Environ(), "VALUE_TEST_FIRST=1", "MUSTER_CACHE="+cache)
+	cmd.Env = append(os.Environ(), "VALUE_TEST_FIRST="+method, "MUSTER_CACHE="+cache)
 	out, err := cmd.Output()
 	if err == nil {
 		_, rest, _ := strings.Cut(string(out), "first update ")
@@ -40,14 +44,23 @@ func TestFirstUpdateChild(t *testing.T) {
 	if os.Getenv("VALUE_TEST_FIRST") == "" {
 		t.Skip("run by TestFirstUpdate in a process of its own")
 	}
-	w := takeout.Mini()
-	sample := filled(t, build(t, IndependentDQN(TakeoutMini()), w, xla.Go), w)
+	var w env.World = takeout.Mini()
+	sys := IndependentDQN(TakeoutMini())
+	if os.Getenv("VALUE_TEST_FIRST") == "qmix" {
+		w, sys = battle.Map("2s3z"), QMIX(PyMARL())
+	}
+	var sample *replay.Sample
+	if l := build(t, sys, w, xla.Go); sys.Agent.Memory > 0 {
+		sample = synthetic(l, 60)
+	} else {
+		sample = filled(t, l, w)
+	}
 	e, err := w.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	m, _, err := IndependentDQN(TakeoutMini()).Build(train.Setup{Env: e, Key: rng.New(1), Backend: "xla:cpu"})
+	m, _, err := sys.Build(train.Setup{Env: e, Key: rng.New(1), Backend: "xla:cpu"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +78,7 @@ func TestFirstUpdateChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Printf("first update %g %v %x\n", seconds, l.updates[1].Loaded, sha256.Sum256(fmt.Append(nil, values)))
+	fmt.Printf("first update %g %v %x\n", seconds, l.updates[sample.Time].Loaded, sha256.Sum256(fmt.Append(nil, values)))
 }
 
 // TestFirstUpdate: the update that a new process loads from the cache changes the same bits as the compiled one.
@@ -75,7 +88,7 @@ func TestFirstUpdate(t *testing.T) {
 	}
 	folder, want := filepath.Join(t.TempDir(), "cache"), ""
 	for k, cache := range []string{"off", folder, folder} {
-		seconds, loaded, bits := first(t, cache)
+		seconds, loaded, bits := first(t, "dqn", cache)
 		t.Logf("process %d: first update after %.2f s, loaded %v", k, seconds, loaded)
 		if want == "" {
 			want = bits
@@ -92,21 +105,25 @@ func BenchmarkFirstUpdate(b *testing.B) {
 	if c := xla.Config(); c != "xla:cpu" || runtime.GOOS != "linux" {
 		b.Skip("no XLA plugin, or no cache")
 	}
-	warm := filepath.Join(b.TempDir(), "warm")
-	first(b, warm)
-	var spent [2]float64
-	n := 0
-	for b.Loop() {
-		for k, cache := range []string{filepath.Join(b.TempDir(), fmt.Sprint(n)), warm} {
-			seconds, loaded, _ := first(b, cache)
-			if loaded != (k == 1) {
-				b.Fatalf("cache %s: loaded %v", cache, loaded)
+	for _, method := range []string{"dqn", "qmix"} {
+		b.Run(method, func(b *testing.B) {
+			warm := filepath.Join(b.TempDir(), "warm")
+			first(b, method, warm)
+			var spent [2]float64
+			n := 0
+			for b.Loop() {
+				for k, cache := range []string{filepath.Join(b.TempDir(), fmt.Sprint(n)), warm} {
+					seconds, loaded, _ := first(b, method, cache)
+					if loaded != (k == 1) {
+						b.Fatalf("cache %s: loaded %v", cache, loaded)
+					}
+					spent[k] += seconds
+				}
+				n++
 			}
-			spent[k] += seconds
-		}
-		n++
+			b.ReportMetric(spent[0]/float64(n), "cold-s")
+			b.ReportMetric(spent[1]/float64(n), "warm-s")
+			b.ReportMetric(spent[0]/spent[1], "cold/warm")
+		})
 	}
-	b.ReportMetric(spent[0]/float64(n), "cold-s")
-	b.ReportMetric(spent[1]/float64(n), "warm-s")
-	b.ReportMetric(spent[0]/spent[1], "cold/warm")
 }
