@@ -54,6 +54,20 @@ func TestMaps(t *testing.T) {
 	}
 }
 
+// TestHalf is QMIX on 3m with episodes kept in half precision, otherwise as in TestMaps: it must beat the script, too.
+func TestHalf(t *testing.T) {
+	half := QMIX(onMaps())
+	half.Name, half.Train.Half = "qmix-half", true
+	var rates []float64
+	for seed := range uint64(3) {
+		final := long(t, half, battle.Map("3m"), seed, 300_000, train.Eval{Every: 15_000, Episodes: 100, Final: 1000})
+		rates = append(rates, wins(final))
+	}
+	if t.Logf("win rates %.3f", rates); stats.Mean(rates) <= 0.54 {
+		t.Errorf("QMIX that remembers in half precision wins %.3f, the script 0.54", stats.Mean(rates))
+	}
+}
+
 // TestTeams compares methods over entities on battles of 3 to 5 stalkers and zealots, judged on 6, 7 and 8 as well: three
 // seeds of 200,000 steps each, with small networks; see long.
 func TestTeams(t *testing.T) {
