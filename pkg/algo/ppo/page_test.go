@@ -1,35 +1,13 @@
 package ppo
 
 import (
-	"bytes"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/muster-marl/muster/pkg/report"
+	"github.com/muster-marl/muster/pkg/report/reporttest"
 	"github.com/muster-marl/muster/pkg/run"
 )
-
-// summaries are the runs below docs/results that match any of the patterns.
-func summaries(t *testing.T, patterns ...string) run.Runs {
-	t.Helper()
-	var list []*run.Run
-	for _, p := range patterns {
-		dirs, err := filepath.Glob(filepath.Join("../../../docs/results", filepath.FromSlash(p)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, dir := range dirs {
-			r, err := run.Open(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			list = append(list, r)
-		}
-	}
-	return run.Of(list...)
-}
 
 // setting is the row of a run on a game, and its method the column.
 func setting(r *run.Run) (row, column string) {
@@ -45,7 +23,7 @@ func setting(r *run.Run) (row, column string) {
 
 func method(r *run.Run) string { return r.Method }
 
-// The tables of docs/systems are what reports make of docs/results. With MUSTER_PAGES=write the test puts them there.
+// TestPages: the tables of docs/systems are what reports make of docs/results; see reporttest.Table.
 func TestPages(t *testing.T) {
 	var games []string
 	for _, m := range []string{"steer", "mat", "mappo", "mappo-slow", "happo", "step", "biac-deep"} {
@@ -67,57 +45,29 @@ func TestPages(t *testing.T) {
 		runs        run.Runs
 		make        func(run.Runs) report.Report
 	}{
-		{"steer", "games", summaries(t, games...), func(r run.Runs) report.Report {
+		{"steer", "games", reporttest.Summaries(t, games...), func(r run.Runs) report.Report {
 			return report.Attained(r, "stackelberg", setting).Beside(report.Counts(ReferenceGames()))
 		}},
-		{"steer", "games of several steps", summaries(t, "steer/*/matrix/coordination/*", "steer/*/matrix/cooperation/*"), func(r run.Runs) report.Report {
+		{"steer", "games of several steps", reporttest.Summaries(t, "steer/*/matrix/coordination/*", "steer/*/matrix/cooperation/*"), func(r run.Runs) report.Report {
 			return report.Attained(r, "return", setting).Least(solutions).Beside(report.Counts(ReferenceNStep()))
 		}},
-		{"steer", "two sellers", summaries(t, firms("2")...), func(r run.Runs) report.Report {
+		{"steer", "two sellers", reporttest.Summaries(t, firms("2")...), func(r run.Runs) report.Report {
 			return reference(ReferenceMarket(), r, sold[:2]...).Decimals(3)
 		}},
-		{"steer", "three sellers", summaries(t, firms("3")...), func(r run.Runs) report.Report {
+		{"steer", "three sellers", reporttest.Summaries(t, firms("3")...), func(r run.Runs) report.Report {
 			return reference(ReferenceMarket3(), r, sold...).Decimals(3)
 		}},
-		{"steer", "spread", summaries(t, "steer/steer/particle/spread-steer/*", "steer/mat/particle/spread-steer/*", "steer/mappo/particle/spread-steer/*"), func(r run.Runs) report.Report {
+		{"steer", "spread", reporttest.Summaries(t, "steer/steer/particle/spread-steer/*", "steer/mat/particle/spread-steer/*", "steer/mappo/particle/spread-steer/*"), func(r run.Runs) report.Report {
 			return reference(ReferenceSpread(), r, report.MeanOf("1,024,000", "return")).Decimals(1)
 		}},
-		{"steer", "LQ team", summaries(t, "steer/*/lqteam/6/*"), func(r run.Runs) report.Report {
+		{"steer", "LQ team", reporttest.Summaries(t, "steer/*/lqteam/6/*"), func(r run.Runs) report.Report {
 			return report.Results("returns of the LQ team", r, method, returns, report.MeanOf("optimum of the same episodes", "optimum"))
 		}},
-		{"steer", "highway", summaries(t, "steer/*/highway/*/*"), func(r run.Runs) report.Report {
+		{"steer", "highway", reporttest.Summaries(t, "steer/*/highway/*/*"), func(r run.Runs) report.Report {
 			return report.Results("merging", r, nil, returns, report.MeanOf("crashed", "crashed"), report.MeanOf("speed, m/s", "speed"))
 		}},
-		{"mappo", "3m", summaries(t, "mappo/*/battle/3m/*"), func(r run.Runs) report.Report { return report.WinRates(r, nil) }},
+		{"mappo", "3m", reporttest.Summaries(t, "mappo/*/battle/3m/*"), func(r run.Runs) report.Report { return report.WinRates(r, nil) }},
 	} {
-		text, table := "No runs are stored for this table yet.", bytes.Buffer{}
-		if list, err := c.runs.List(); err != nil {
-			t.Fatal(err)
-		} else if len(list) > 0 {
-			if err := c.make(c.runs).Render(&table, "md"); err != nil {
-				t.Errorf("the table %q: %v", c.table, err)
-				continue
-			}
-			text = strings.TrimSpace(table.String())
-		}
-		file := "../../../docs/systems/" + c.page + ".md"
-		page, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		head, rest, begun := strings.Cut(string(page), "<!-- "+c.table+" -->\n")
-		shown, tail, ended := strings.Cut(rest, "\n<!-- end -->")
-		switch {
-		case !begun || !ended:
-			t.Errorf("%s has no place for the table %q", file, c.table)
-		case shown == text:
-		case os.Getenv("MUSTER_PAGES") == "write":
-			whole := head + "<!-- " + c.table + " -->\n" + text + "\n<!-- end -->" + tail
-			if err := os.WriteFile(file, []byte(whole), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		default:
-			t.Errorf("%s does not show the table %q as the stored runs make it; MUSTER_PAGES=write go test ./pkg/algo/ppo -run TestPages writes it:\n\n%s", file, c.table, text)
-		}
+		reporttest.Table(t, c.page, c.table, c.runs, c.make)
 	}
 }
