@@ -31,14 +31,17 @@ func EntityVDN(w Width, t Training) System {
 // has a row for each.
 func Flexible(w Width) Mixer {
 	return func(s *model.Scope, q *Node, _ Values, in Inputs) *Node {
-		w1 := hypernetwork(s.In("w1"), in, described(in), w.Hyper, w.Heads, w.Mixing)
-		return mixFlexibly(s, q, w1, in, w)
+		w1 := s.In("w1")
+		weights := together(in, w1.Scope(), described(in), func(in Inputs) *Node {
+			return hypernetwork(w1, in, described(in), w.Hyper, w.Heads, w.Mixing)
+		})
+		return mixFlexibly(s, q, weights, in, w)
 	}
 }
 
 // mixFlexibly mixes q [time, batch, agent] by W₁ [time, batch, agent, mixing] before its Softmax.
 func mixFlexibly(s *model.Scope, q, w1 *Node, in Inputs, w Width) *Node {
-	in.Views = nil
+	in.Views, in.Also = nil, nil
 	make := func(name string) *Node { // [time, batch, mixing]
 		s := s.In("%s", name)
 		return once(in, s.Scope()+" out", described(in), func() *Node {

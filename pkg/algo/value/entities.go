@@ -106,7 +106,11 @@ func inViews(in Inputs, hidden *Node) *Node {
 	if in.Views != nil {
 		masks = nil
 		for _, pairs := range in.Views {
-			masks = append(masks, LogicalOr(hidden, overTime(LogicalNot(pairs), d[0])))
+			mask := hidden
+			if pairs != nil {
+				mask = LogicalOr(hidden, overTime(LogicalNot(pairs), d[0]))
+			}
+			masks = append(masks, mask)
 		}
 	}
 	return Reshape(Stack(masks, 2), d[0]*d[1], len(masks), d[2], d[3])

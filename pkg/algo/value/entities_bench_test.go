@@ -14,7 +14,8 @@ import (
 
 // BenchmarkEntities is one optimiser step on episodes of 60 steps on SZ (8 slots of agents, 16 entities), on XLA: 32
 // episodes for the paper's sizes, 16 for tiny ones. cpu-ms is processor time, which other programs disturb little;
-// MB is the largest memory of the process so far, so of one method if it runs alone.
+// MB is the largest memory of the process so far, so of one method if it runs alone. With additive mixers in place of
+// the flexible ones it says what parts of an update cost.
 func BenchmarkEntities(b *testing.B) {
 	if xla.Config() == xla.Go {
 		b.Skip("no XLA plugin")
@@ -23,7 +24,9 @@ func BenchmarkEntities(b *testing.B) {
 		width Width
 		train Training
 	}{"tiny": {TinyWidth(), Tiny()}, "paper": {PaperWidth(), Paper()}} {
-		for _, s := range []System{AQMIX(c.width, c.train), REFIL(0.5, c.width, c.train), OOM(c.width, c.train), Matched(team.None(), c.width, c.train)} {
+		additive := REFIL(0.5, c.width, c.train)
+		additive.Name, additive.Mixer = "refil-vdn", Additive
+		for _, s := range []System{EntityVDN(c.width, c.train), AQMIX(c.width, c.train), additive, REFIL(0.5, c.width, c.train), OOM(c.width, c.train), Matched(team.None(), c.width, c.train)} {
 			b.Run(name+"/"+s.Name, func(b *testing.B) {
 				l := build(b, s, battle.SZ(3, 4, 5).WithLeaders(2), xla.Config())
 				sample := synthetic(l, 60)

@@ -3,6 +3,7 @@ package value
 import (
 	"math"
 
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/support/exceptions"
@@ -112,7 +113,11 @@ func FlexibleInGroups(w Width) Mixer {
 		if in.Group == nil || v.Embedding == nil {
 			exceptions.Panicf("value: a mixer of groups needs System.Group and agents with embeddings")
 		}
-		return mixFlexibly(s, q, groupWeights(s.In("w1"), v.Embedding, in, w), in, w)
+		w1 := s.In("w1")
+		weights := together(in, w1.Scope()+" in groups", v.Embedding, func(in Inputs) *Node {
+			return groupWeights(w1, v.Embedding, in, w)
+		})
+		return mixFlexibly(s, q, weights, in, w)
 	}
 }
 
@@ -121,13 +126,12 @@ func groupWeights(s *model.Scope, e *Node, in Inputs, w Width) *Node {
 	x := attend(s, in, described(in), unrelated(in), w.Hyper, w.Heads)
 	d := x.Shape().Dimensions
 	rows := d[0] * d[1]
-	layers := once(in, s.Scope()+" layers", e, func() []*Node { return groupLayers(s.In("decoder"), e, in.Group, w) })
+	layers := groupLayers(s.In("decoder"), e, in.Group, w)
 	group := Reshape(eachView(in.Group, 2, d[2]), rows, d[2], Slots)
 	x = Reshape(x, rows, d[2], w.Hyper)
 	var sum *Node
-	for slot, layer := range layers {
-		y := Einsum("rak,rkm->ram", x, Slice(layer, AxisRange(), AxisRange(0, w.Hyper)))
-		y = Add(y, Slice(layer, AxisRange(), AxisRange(w.Hyper)))
+	for slot, last := range layers {
+		y := Add(Einsum("rak,rkm->ram", x, last.weights), last.bias)
 		y = Mul(y, Slice(group, AxisRange(), AxisRange(), AxisElem(slot)))
 		if sum == nil {
 			sum = y
@@ -138,14 +142,23 @@ func groupWeights(s *model.Scope, e *Node, in Inputs, w Width) *Node {
 	return ofPresent(Reshape(sum, d[0], d[1], d[2], w.Mixing), in)
 }
 
-// groupLayers is D_h: of each slot, U and below it v, [row, Hyper+1, Mixing].
-func groupLayers(s *model.Scope, e, group *Node, w Width) []*Node {
-	rows, n := e.Shape().Dim(0)*e.Shape().Dim(1), e.Shape().Dim(2)
-	state := nn.PoolGroups(Reshape(e, rows, n, w.Encoder), Reshape(group, rows, n, Slots))
-	layers := make([]*Node, Slots)
+// groupLayer is U [row, Hyper, Mixing] and v [row, 1, Mixing] of one slot.
+type groupLayer struct{ weights, bias *Node }
+
+// groupLayers is D_h of each slot. U and v come from products of their own, and D_h's bias is a row of its weights: U is
+// large, and each pass over it costs.
+func groupLayers(s *model.Scope, e, group *Node, w Width) []groupLayer {
+	rows, n, k := e.Shape().Dim(0)*e.Shape().Dim(1), e.Shape().Dim(2), w.Encoder
+	state := nn.PoolGroups(Reshape(e, rows, n, k), Reshape(group, rows, n, Slots))
+	weights := Reshape(nn.Variable(s, e.Graph(), "w", nn.FanIn, k, 1, k, (w.Hyper+1)*w.Mixing), k, -1)
+	bias := Reshape(nn.Variable(s, e.Graph(), "b", nn.FanIn, k, 1, 1, (w.Hyper+1)*w.Mixing), 1, -1)
+	all := Concatenate([]*Node{weights, bias}, 0)
+	u, v := Slice(all, AxisRange(), AxisRange(0, w.Hyper*w.Mixing)), Slice(all, AxisRange(), AxisRange(w.Hyper*w.Mixing))
+	one := Ones(e.Graph(), shapes.Make(e.DType(), rows, 1))
+	layers := make([]groupLayer, Slots)
 	for slot := range layers {
-		one := Reshape(Slice(state, AxisRange(), AxisElem(slot)), 1, rows, w.Encoder)
-		layers[slot] = Reshape(nn.Dense(s.ResetVisited(), one, (w.Hyper+1)*w.Mixing), rows, w.Hyper+1, w.Mixing)
+		x := Concatenate([]*Node{Reshape(Slice(state, AxisRange(), AxisElem(slot)), rows, k), one}, 1)
+		layers[slot] = groupLayer{Reshape(MatMul(x, u), rows, w.Hyper, w.Mixing), Reshape(MatMul(x, v), rows, 1, w.Mixing)}
 	}
 	return layers
 }

@@ -27,11 +27,13 @@ type Inputs struct {
 	Group    *Node // [time, batch, agent, slot], one-hot; zero for agents in no group; nil without System.Group
 	Noise    *Node // [batch, entity] of System.Noise; nil without, and while acting
 	// Views are further looks at the same moments, each with only some pairs: [batch, agent, entity], bool, false = that
-	// pair is hidden. Agents and mixers answer for all views behind one another along their agent axis. nil: one view, of
-	// all pairs.
+	// pair is hidden, or nil for all pairs. Agents and mixers answer for all views behind one another along their agent
+	// axis. nil: one view, of all pairs.
 	Views []*Node
-	Spec  env.Spec
-	made  map[string]any
+	// Also are views that a mixer will be asked for beside that of all pairs: it may compute them together.
+	Also []*Node
+	Spec env.Spec
+	made map[string]any
 }
 
 // once returns what make made at the same place for the same x before, so that what several views and passes have in
@@ -44,6 +46,22 @@ func once[T any](in Inputs, place string, x *Node, make func() T) T {
 	y := make()
 	in.made[key] = y
 	return y
+}
+
+// together is what make says of in's views, [time, batch, agent, k]: of those in Also from one call with that of all
+// pairs, which costs less than two.
+func together(in Inputs, place string, x *Node, make func(in Inputs) *Node) *Node {
+	if in.Also == nil {
+		return make(in)
+	}
+	y := once(in, place, x, func() *Node {
+		in.Views = append([]*Node{nil}, in.Also...)
+		return make(in)
+	})
+	if in.Views == nil {
+		return Slice(y, AxisRange(), AxisRange(), AxisRange(0, in.Spec.Agents))
+	}
+	return Slice(y, AxisRange(), AxisRange(), AxisRange(in.Spec.Agents))
 }
 
 // moments returns the moments from ≤ t < to. Memory is that before moment 0, so only a network without one may

@@ -24,7 +24,8 @@ func Imagined(lambda float64) Loss {
 	return func(f *Forward) *Node {
 		all, in := f.All, f.In
 		all.Views = splitViews(f.In)
-		in.Views = all.Views
+		f.In.Also = all.Views
+		in.Views, in.Also = all.Views, all.Views
 		v := f.Again(all).moments(0, f.Taken.Shape().Dim(0))
 		q := ReduceSum(Mul(v.Q, Concatenate([]*Node{f.Taken, f.Taken}, 2)), 3)
 		imagined := f.SquaredError(f.Mix(q, f.Values, in))
