@@ -68,9 +68,9 @@ func meanHypernetwork(s *model.Scope, in Inputs, x *Node, width, heads, out int)
 // attend is a dense layer over entities x [time, batch, entity, k], ReLU, and in each view the attention of all agents
 // over those that are not hidden [time, batch, agent, entity]: [time, batch, agent, width].
 func attend(s *model.Scope, in Inputs, x, hidden *Node, width, heads int) *Node {
-	d, views := x.Shape().Dimensions, inViews(in, hidden)
-	y := look(s, in, x, width, heads).Attend(views, absent(in, d[0]))
-	return Reshape(y, d[0], d[1], -1, width)
+	d, sight := x.Shape().Dimensions, look(s, in, x, width, heads)
+	missing := absent(in, d[0])
+	return Reshape(sight.Attend(inViews(in, hidden), missing), d[0], d[1], -1, width)
 }
 
 // survey is attend with the dense layer called last behind it: [time, batch, agent, out]. It is faster for many rows.
