@@ -161,8 +161,7 @@ func (d *chartData) panel(m int) *plot.Plot {
 		x.low = 0
 	}
 	p.X.Min, p.X.Max = x.low, x.high
-	pad := (y.high - y.low) / 25
-	p.Y.Min, p.Y.Max = y.low-pad, y.high+pad
+	p.Y.Min, p.Y.Max = y.padded()
 	return p
 }
 
@@ -170,6 +169,16 @@ func (d *chartData) panel(m int) *plot.Plot {
 type extent struct {
 	low, high float64
 	any       bool
+}
+
+// padded leaves room above and below. What is zero throughout, as a win rate may be for long, is shown at the bottom of 0
+// to 1, not in the middle of an axis that begins below zero.
+func (e extent) padded() (low, high float64) {
+	if e.low == 0 && e.high == 0 {
+		e.high = 1
+	}
+	pad := (e.high - e.low) / 25
+	return e.low - pad, e.high + pad
 }
 
 func (e *extent) add(values ...float64) {

@@ -217,3 +217,14 @@ func BenchmarkRenderPNG(b *testing.B) {
 		}
 	}
 }
+
+// An axis shows its values with a little room; a curve of zeros lies at its bottom.
+func TestAxis(t *testing.T) {
+	for _, c := range []struct{ values, want [2]float64 }{{[2]float64{0, 0}, [2]float64{-0.04, 1.04}}, {[2]float64{2, 27}, [2]float64{1, 28}}} {
+		var e extent
+		e.add(c.values[:]...)
+		if low, high := e.padded(); low != c.want[0] || high != c.want[1] {
+			t.Errorf("%v is shown from %v to %v, want %v", c.values, low, high, c.want)
+		}
+	}
+}
