@@ -16,8 +16,10 @@ import (
 const summaryPoints = 300
 
 // Summary writes the run to the folder dst without checkpoints, replay and log, for publication: each curve
-// thinned to 300 of its points, the first and the last among them, all evaluations for tables, the recorded episodes of
-// the first evaluation and of those for tables, and no names of machines or folders. Open reads a summary like a run; it cannot go on. An older summary is replaced.
+// thinned to 300 of its points, the first and the last among them, besides all evaluations of the last fifth of steps, by
+// which it is judged whether a run has held something; all evaluations for tables, the recorded episodes of the first
+// evaluation and of those for tables, and no names of machines or folders. Open reads a summary like a run; it cannot go
+// on. An older summary is replaced.
 func (r *Run) Summary(dst string) error { return r.Thinned(dst, summaryPoints) }
 
 // Thinned is Summary with so many points of each curve, at least 2: for many runs of which the end matters.
@@ -132,14 +134,16 @@ func (r *Run) thinMetrics(most int) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// thinEvaluations returns the lines of eval.jsonl that the curve of each cell keeps, and all others.
+// thinEvaluations returns the lines of eval.jsonl that the curve of each cell keeps, those of the last fifth of steps, and
+// all that belong to no curve.
 func (r *Run) thinEvaluations(most int) ([]byte, error) {
 	list, err := r.Evaluations()
 	if err != nil {
 		return nil, err
 	}
-	points, seen := map[string]int{}, map[string]int{}
+	points, seen, end := map[string]int{}, map[string]int{}, int64(0)
 	for _, e := range list {
+		end = max(end, e.Steps)
 		if e.Stream == "eval" {
 			points[e.Cell]++
 		}
@@ -147,7 +151,7 @@ func (r *Run) thinEvaluations(most int) ([]byte, error) {
 	var out bytes.Buffer
 	for _, e := range list {
 		if e.Stream == "eval" {
-			if seen[e.Cell]++; !kept(seen[e.Cell]-1, points[e.Cell], most) {
+			if seen[e.Cell]++; !kept(seen[e.Cell]-1, points[e.Cell], most) && 5*e.Steps <= 4*end {
 				continue
 			}
 		}

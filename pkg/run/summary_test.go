@@ -94,13 +94,22 @@ func TestSummary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string][2]float64{"loss": {0, lines - 1}, "return": {0, lines - 2}} {
+	// Of the 617 evaluations, one every other step, those after step 4/5·1234 = 987.2 are all kept: 123, beside 240 of 300.
+	for name, want := range map[string]struct {
+		points int
+		last   float64
+		late   int64 // gap of points in the last fifth, 0 = as before
+	}{"loss": {300, lines - 1, 0}, "return": {363, lines - 2, 2}} {
 		p := curves[name]
-		if len(p) != 300 || p[0].Value != want[0] || p[299].Value != want[1] {
-			t.Errorf("%s: %d points from %v to %v, want 300 from %v to %v", name, len(p), p[0].Value, p[len(p)-1].Value, want[0], want[1])
+		if len(p) != want.points || p[0].Value != 0 || p[len(p)-1].Value != want.last {
+			t.Errorf("%s: %d points from %v to %v, want %d from 0 to %v", name, len(p), p[0].Value, p[len(p)-1].Value, want.points, want.last)
 		}
 		for i := 1; i < len(p); i++ {
-			if gap := p[i].Steps - p[i-1].Steps; gap < 4 || gap > 6 {
+			gap, late := p[i].Steps-p[i-1].Steps, want.late > 0 && 5*p[i-1].Steps > 4*lines
+			if late && gap != want.late {
+				t.Errorf("%s: a gap of %d steps in the last fifth, want %d", name, gap, want.late)
+			}
+			if before := want.late == 0 || 5*p[i].Steps <= 4*lines; before && (gap < 4 || gap > 6) {
 				t.Errorf("%s: a gap of %d steps, want about %d", name, gap, lines/300)
 			}
 		}
