@@ -5,7 +5,6 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/muster-marl/muster/pkg/env"
-	"github.com/muster-marl/muster/pkg/run"
 	"github.com/muster-marl/muster/pkg/stats"
 	"github.com/muster-marl/muster/pkg/train"
 )
@@ -93,17 +92,7 @@ func TestEntityMethodsLearn(t *testing.T) {
 func named(t *testing.T, s System) float64 {
 	t.Helper()
 	e := &train.Experiment{Env: lamp{}, Method: s, Steps: 8000, Dir: t.TempDir(), Eval: train.Eval{Episodes: 200}}
-	if err := e.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r, err := run.Open(e.Dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	final, err := r.Final("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, final := result(t, e)
 	got := stats.Mean(final.Values("return"))
 	t.Logf("%s: %.2f after %d updates in %.1f s", s.Name, got, e.Progress().Updates, e.Progress().Seconds)
 	return got

@@ -1,7 +1,6 @@
 package value
 
 import (
-	"context"
 	"math"
 	"os"
 	"testing"
@@ -41,15 +40,10 @@ func TestLearnsTakeout(t *testing.T) {
 	}
 }
 
-func completion(t *testing.T, s System, seed uint64) float64 {
+// result runs e to its end, and returns the run and its last evaluation.
+func result(t *testing.T, e *train.Experiment) (*run.Run, *run.Evaluation) {
 	t.Helper()
-	w := takeout.Mini()
-	w.View, w.CustomerVector = 2, true
-	e := &train.Experiment{
-		Env: w, Method: s, Seed: seed, Steps: 20_000, Dir: t.TempDir(),
-		Eval: train.Eval{Episodes: 20, Mode: policy.Mode{Epsilon: 0.1}},
-	}
-	if err := e.Run(context.Background()); err != nil {
+	if err := e.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	r, err := run.Open(e.Dir)
@@ -60,6 +54,18 @@ func completion(t *testing.T, s System, seed uint64) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return r, final
+}
+
+func completion(t *testing.T, s System, seed uint64) float64 {
+	t.Helper()
+	w := takeout.Mini()
+	w.View, w.CustomerVector = 2, true
+	e := &train.Experiment{
+		Env: w, Method: s, Seed: seed, Steps: 20_000, Dir: t.TempDir(),
+		Eval: train.Eval{Episodes: 20, Mode: policy.Mode{Epsilon: 0.1}},
+	}
+	_, final := result(t, e)
 	t.Logf("seed %d, %s: %.1f %% in %.1f s of training", seed, s.Name, 100*stats.Mean(final.Values("delivered"))/stats.Mean(final.Values("generated")), e.Progress().Seconds)
 	return 100 * stats.Mean(final.Values("delivered")) / stats.Mean(final.Values("generated"))
 }

@@ -1,14 +1,12 @@
 package value
 
 import (
-	"context"
 	"os"
 	"testing"
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 	game "github.com/muster-marl/muster/pkg/env/matching"
-	"github.com/muster-marl/muster/pkg/run"
 	"github.com/muster-marl/muster/pkg/stats"
 	"github.com/muster-marl/muster/pkg/train"
 )
@@ -68,17 +66,7 @@ func playMatching(t *testing.T, s System, seed uint64, steps int64) (won, total 
 		Env: game.NewGroups(4, 6), Method: s, Seed: seed, Steps: steps, Dir: t.TempDir(),
 		Eval: train.Eval{Every: steps / 5, Episodes: 50, Final: 400},
 	}
-	if err := e.Run(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	r, err := run.Open(e.Dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	final, err := r.Final("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	r, final := result(t, e)
 	curve, err := r.Metrics("return")
 	if err != nil {
 		t.Fatal(err)

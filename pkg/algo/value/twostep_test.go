@@ -1,13 +1,11 @@
 package value
 
 import (
-	"context"
 	"os"
 	"testing"
 
 	"github.com/muster-marl/muster/pkg/env"
 	"github.com/muster-marl/muster/pkg/env/matrix"
-	"github.com/muster-marl/muster/pkg/run"
 	"github.com/muster-marl/muster/pkg/stats"
 	"github.com/muster-marl/muster/pkg/train"
 )
@@ -24,17 +22,7 @@ func exploring() Training {
 func greedyReturn(t *testing.T, sys System, w env.World, seed uint64, steps int64) float64 {
 	t.Helper()
 	e := &train.Experiment{Env: w, Method: sys, Seed: seed, Steps: steps, Dir: t.TempDir(), Eval: train.Eval{Episodes: 1}}
-	if err := e.Run(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	r, err := run.Open(e.Dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	final, err := r.Final("")
-	if err != nil {
-		t.Fatal(err)
-	}
+	r, final := result(t, e)
 	x := stats.Mean(final.Values("return"))
 	t.Logf("%s on %s, seed %d: greedy return %g after %.1f s of training", sys.Name, r.World, seed, x, e.Progress().Seconds)
 	return x
