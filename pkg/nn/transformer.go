@@ -84,7 +84,7 @@ func Linear(s *model.Scope, x *Node, out int, init Init) *Node {
 func Project(s *model.Scope, x *Node, out int, init Init) *Node {
 	want(x.Rank() == 3, "Linear takes [net, row, in], got %s", x.Shape())
 	nets, in := x.Shape().Dim(0), x.Shape().Dim(2)
-	return product(x, Variable(s, x.Graph(), "w", init, in, nets, in, out))
+	return weigh(x, Variable(s, x.Graph(), "w", init, in, nets, in, out))
 }
 
 // LayerNorm brings each row to mean 0 and variance 1 (ε = 1e-5) and scales and shifts it by learned numbers (Ba,

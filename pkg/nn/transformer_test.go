@@ -123,3 +123,36 @@ func TestStepNets(t *testing.T) {
 		}
 	})
 }
+
+// The gradients of weigh, and theirs, are those of the plain product: of two networks with 200 rows, that is in chunks of
+// 100, whose weights are used twice. (Second derivatives are what a trust region needs.)
+func TestWeigh(t *testing.T) {
+	each(t, func(t *testing.T, d *xla.Device) {
+		results := map[string][]any{}
+		for name, by := range map[string]func(x, w *Node) *Node{"plain": product, "chunks": weigh} {
+			results[name] = call(t, d, NewStore(rng.New(1)), func(_ *model.Scope, in []*Node) []*Node {
+				x, w := in[0], in[1]
+				y := by(Tanh(by(x, w)), w)
+				first := Gradient(ReduceAllSum(Square(y)), x, w)
+				size := Add(ReduceAllSum(Square(first[0])), ReduceAllSum(Sin(first[1])))
+				return append(append([]*Node{y}, first...), Gradient(size, x, w)...)
+			}, noise("x", 2, 200, 5), noise("w", 2, 5, 5))
+		}
+		for i, what := range []string{"y", "dx", "dw", "second derivative by x", "second derivative by w"} {
+			got, want, largest := wide(results["chunks"][i].([]float32)), wide(results["plain"][i].([]float32)), 0.0
+			for _, v := range want {
+				largest = max(largest, math.Abs(v))
+			}
+			for k := range want {
+				if !(math.Abs(got[k]-want[k]) <= 1e-5*largest) {
+					t.Fatalf("%s[%d] = %v, want %v; the largest is %v", what, k, got[k], want[k], largest)
+				}
+			}
+		}
+	})
+	for rows, want := range map[int]int{200: 100, 12800: 128, 101: 101, 128: 128, 144: 72, 40: 40, 9973: 9973} {
+		if got := chunk(rows); got != want {
+			t.Errorf("%d rows in chunks of %d, want %d", rows, got, want)
+		}
+	}
+}
