@@ -89,7 +89,7 @@ func look(s *model.Scope, in Inputs, x *Node, width, heads int) nn.Sight {
 
 // overview is the same for survey.
 func overview(s *model.Scope, in Inputs, x *Node, width, heads int) nn.Survey {
-	return once(in, s.Scope(), x, func() nn.Survey {
+	return once(in, s.Scope()+" overview", x, func() nn.Survey {
 		return nn.NewSurvey(s.In("attention"), read(s, x, width), in.Spec.Agents, heads)
 	})
 }
