@@ -49,9 +49,8 @@ type Sight struct {
 
 // Look is Q, K, V and the logits of EntityAttention.
 func Look(s *model.Scope, x *Node, queries, heads int) Sight {
-	want(x.Rank() == 3 && x.Shape().Dim(2)%heads == 0, "EntityAttention takes x [row, entity, width] with a width that %d heads divide, got %s", heads, x.Shape())
-	rows, entities, width := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
-	want(queries > 0 && queries <= entities, "EntityAttention: %d of %d entities cannot ask", queries, entities)
+	wantEntities(x, queries, heads)
+	rows, width := x.Shape().Dim(0), x.Shape().Dim(2)
 	w := Variable(s, x.Graph(), "w", FanIn, width, 1, width, 3*width)
 	project := func(x *Node, from, to int) *Node { // to columns of W_in
 		n := x.Shape().Dim(1)
@@ -62,6 +61,12 @@ func Look(s *model.Scope, x *Node, queries, heads int) Sight {
 	k, v := cut(kv, 2, 0, width), cut(kv, 2, width, 2*width)
 	l := MulScalar(Einsum("rqhd,rehd->rhqe", split(q), split(k)), 1/math.Sqrt(float64(width/heads)))
 	return Sight{s, x, split(v), l}
+}
+
+// wantEntities checks what both Look and NewSurvey take.
+func wantEntities(x *Node, queries, heads int) {
+	want(x.Rank() == 3 && x.Shape().Dim(2)%heads == 0, "EntityAttention takes x [row, entity, width] with a width that %d heads divide, got %s", heads, x.Shape())
+	want(queries > 0 && queries <= x.Shape().Dim(1), "EntityAttention: %d of %d entities cannot ask", queries, x.Shape().Dim(1))
 }
 
 // Logits are those of EntityAttention: [row, query, entity].

@@ -92,8 +92,7 @@ func (v Survey) last(next *model.Scope, out int) (weights, before, bias *Node) {
 
 // projections are W_Q, W_K and W_V, [width, head, width/heads].
 func projections(s *model.Scope, x *Node, queries, heads int) func(int) *Node {
-	want(x.Rank() == 3 && x.Shape().Dim(2)%heads == 0, "EntityAttention takes x [row, entity, width] with a width that %d heads divide, got %s", heads, x.Shape())
-	want(queries > 0 && queries <= x.Shape().Dim(1), "EntityAttention: %d of %d entities cannot ask", queries, x.Shape().Dim(1))
+	wantEntities(x, queries, heads)
 	width := x.Shape().Dim(2)
 	w := Reshape(Variable(s, x.Graph(), "w", FanIn, width, 1, width, 3*width), width, 3, heads, width/heads)
 	return func(i int) *Node { return Reshape(cut(w, 1, i, i+1), width, heads, width/heads) }

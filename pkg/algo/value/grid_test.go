@@ -1,7 +1,6 @@
 package value
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"os"
@@ -84,21 +83,11 @@ func trained(t *testing.T, m System, view int, seed uint64) *run.Evaluation {
 		Env: w, Method: m, Seed: seed, Steps: gridEpisodes * 200, Dir: dir,
 		Eval: train.Eval{Every: 16_000, Episodes: 5, Final: 20, Record: 5, Mode: policy.Mode{Epsilon: 0.1}},
 	}
-	if err := e.Run(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	r, err := run.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r, final := result(t, e)
 	if results := os.Getenv("MUSTER_RESULTS"); results != "" {
 		if err := r.Summary(filepath.Join(results, m.Name, fmt.Sprintf("mini-v%d", view), fmt.Sprint(seed))); err != nil {
 			t.Fatal(err)
 		}
-	}
-	final, err := r.Final("")
-	if err != nil {
-		t.Fatal(err)
 	}
 	return final
 }

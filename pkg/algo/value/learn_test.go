@@ -46,7 +46,7 @@ func result(t *testing.T, e *train.Experiment) (*run.Run, *run.Evaluation) {
 	if err := e.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r, err := run.Open(e.Dir)
+	r, err := run.Open(e.Progress().Dir)
 	if err != nil {
 		t.Fatal(err)
 	}

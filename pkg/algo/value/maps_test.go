@@ -173,13 +173,7 @@ func finished(t *testing.T, s System, w env.World, seed uint64, steps int64, e t
 		t.Setenv("MUSTER_RUNS", t.TempDir())
 	}
 	x := &train.Experiment{Env: w, Method: s, Seed: seed, Steps: steps, Eval: e, Threads: 1, Workers: 1}
-	if err := x.Run(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r, err := run.Open(x.Progress().Dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r, _ := result(t, x)
 	spec, err := env.Probe(w)
 	if err != nil {
 		t.Fatal(err)
