@@ -1,7 +1,7 @@
 package value
 
 import (
-	"os"
+	"fmt"
 	"testing"
 
 	. "github.com/gomlx/gomlx/core/graph"
@@ -11,11 +11,15 @@ import (
 	"github.com/muster-marl/muster/pkg/train"
 )
 
-// matchingGame is REFIL without memory and with a linear mixer, as its code plays the group-matching game
-// (shariqiqbal2810/REFIL, src/config/algs/refil_group_matching.yaml), of width 64; lambda 0 is AQMIX.
-func matchingGame(lambda float64, steps int64) System {
+// matchingGame is REFIL without memory and with a linear mixer, of width 64, for the group-matching game; lambda 0 is
+// AQMIX. As in its code (shariqiqbal2810/REFIL, src/config/algs/refil_group_matching.yaml, runners/parallel_runner.py)
+// exploration falls within 5,000 steps, 2,000 episodes are kept, every episode makes an update, and the clock's end is
+// bootstrapped. Optimiser, batch and target copies are ours: the code's RMSprop at 5e-4 with copies every 200 updates is
+// made for a million steps, and 100,000 of them, 2,400 updates, lead nowhere (docs/systems/teamformation.md).
+func matchingGame(lambda float64) System {
 	w, t := Width{Attention: 64, Heads: 4, Memory: 64, Hyper: 64, Mixing: 32}, Paper()
-	t.UpdateEpisodes, t.Epsilon.Steps = 1, steps/2
+	t.UpdateEpisodes, t.Epsilon.Steps, t.Buffer, t.TimeOutEnds = 1, 5000, 2000, false
+	t.LR, t.Optimiser, t.Batch, t.TargetEvery = 2e-3, nil, 16, 50
 	sys := REFIL(lambda, w, t)
 	if lambda == 0 {
 		sys = AQMIX(w, t)
@@ -27,51 +31,42 @@ func matchingGame(lambda float64, steps int64) System {
 	return sys
 }
 
-// TestT20GroupMatching: agents who have to meet those of their group, 100,000 steps; needs MUSTER_LONG=1. Of episodes
-// played at random 59 % are solved, with a return of −1.62; of those in which all walk to the first of their group all
-// are, with 2.62 (matching.TestReference). The twin learns from targets of other episodes.
+// TestT20GroupMatching: agents who have to meet those of their group, AQMIX in 60,000 of the 100,000 steps that the
+// specification allows; see long. Of episodes played at random 59 % are solved, with a return of −1.62; of those in which all walk to
+// the first of their group all are, with 2.62 (matching.TestReference). The twin learns from targets of other episodes.
 func TestT20GroupMatching(t *testing.T) {
-	if os.Getenv("MUSTER_LONG") != "1" {
-		t.Skip("takes long: needs MUSTER_LONG=1")
-	}
-	const steps = 100_000
-	good := func(s System, seed uint64) bool {
-		won, total := playMatching(t, s, seed, steps)
-		return won >= 0.95 && total >= 2
-	}
-	for _, s := range []System{matchingGame(0, steps), matchingGame(0.5, steps)} {
-		reached := 0
+	for _, c := range []struct {
+		sys   System
+		steps int64
+	}{{matchingGame(0), 60_000}, {matchingGame(0.5), 100_000}} {
+		reached, asked := 0, 0
 		for seed := range uint64(3) {
-			if good(s, seed) {
-				reached++
-			}
+			t.Run(fmt.Sprintf("%s/%d", c.sys.Name, seed), func(t *testing.T) {
+				if asked++; solvesMatching(t, c.sys, seed, c.steps) {
+					reached++
+				}
+			})
 		}
-		if reached < 2 {
-			t.Errorf("%s: %d of 3 seeds solve 95 %% with a return of 2, want at least 2 seeds", s.Name, reached)
+		if asked == 3 && reached < 2 {
+			t.Errorf("%s: %d of 3 seeds solve 95 %% with a return of 2, want at least 2 seeds", c.sys.Name, reached)
 		}
 	}
-	twin := matchingGame(0, steps)
+	twin := matchingGame(0)
 	twin.Name, twin.Target = "twin", func(online, target, avail *Node) *Node {
 		v := DoubleQ(online, target, avail) // [time, batch, agent], moved on by one in the batch
 		return Concatenate([]*Node{Slice(v, AxisRange(), AxisRangeToEnd(1)), Slice(v, AxisRange(), AxisRangeFromStart(1))}, 1)
 	}
-	if good(twin, 0) {
-		t.Error("with shuffled targets the game is solved, too: the check would not notice a broken method")
-	}
+	t.Run("twin", func(t *testing.T) {
+		t.Setenv("MUSTER_RESULTS", "") // no result of a method
+		if solvesMatching(t, twin, 0, 60_000) {
+			t.Error("with shuffled targets the game is solved, too: the check would not notice a broken method")
+		}
+	})
 }
 
-func playMatching(t *testing.T, s System, seed uint64, steps int64) (won, total float64) {
-	t.Helper()
-	e := &train.Experiment{
-		Env: game.NewGroups(4, 6), Method: s, Seed: seed, Steps: steps, Dir: t.TempDir(),
-		Eval: train.Eval{Every: steps / 5, Episodes: 50, Final: 400},
-	}
-	r, final := result(t, e)
-	curve, err := r.Metrics("return")
-	if err != nil {
-		t.Fatal(err)
-	}
-	won, total = stats.Mean(final.Values("win_rate")), stats.Mean(final.Values("return"))
-	t.Logf("%s, seed %d: solves %.3f, return %.2f after %v, %d updates in %.0f s", s.Name, seed, won, total, curve, e.Progress().Updates, e.Progress().Seconds)
-	return won, total
+func solvesMatching(t *testing.T, s System, seed uint64, steps int64) bool {
+	final := long(t, s, game.NewGroups(4, 6), seed, steps, train.Eval{Every: 20_000, Episodes: 50, Final: 400})
+	total := stats.Mean(final.Values("return"))
+	t.Logf("solves %.3f with a return of %.2f", wins(final), total)
+	return wins(final) >= 0.95 && total >= 2
 }
