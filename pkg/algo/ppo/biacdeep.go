@@ -21,8 +21,11 @@ import (
 // where ⁻ marks target networks. It stands here beside the table, though it learns off-policy: one learner does not
 // make a family. The state is what both agents observe.
 //
-// Deviations: the follower's gradient is that of the expected Q₂ over all its choices, instead of through a sampled one;
-// learning rate, target rate and exploration are ours, where the paper's text says nothing.
+// The follower's gradient is that of the expected Q₂ over all its choices, and one coin decides for both agents whether
+// they act at random: both as in the released code.
+//
+// Deviations: the follower gives its likeliest reply, where the code draws one. Learning rate, target rate, updates per
+// step and the schedule of exploration are ours.
 type DeepBiAC struct {
 	Hidden     int     // width of each of the three hidden layers
 	LR, Gamma  float64 // of Adam, of one step
@@ -31,7 +34,7 @@ type DeepBiAC struct {
 	Buffer     int     // steps kept
 	Warmup     int     // steps before the first update
 	Envs       int     // environments stepped together; an update follows each such step
-	Epsilon    Linear  // chance of a random action of each agent while exploring
+	Epsilon    Linear  // chance that both agents act at random while exploring
 	SmallBatch int     // rows (environments × agents) below which acting uses the pure-Go backend; see xla.SmallBatch
 	Expect     Expect  // nil = Replies
 }

@@ -7,9 +7,11 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
+	"github.com/muster-marl/muster/pkg/env"
 	"github.com/muster-marl/muster/pkg/env/matrix"
 	"github.com/muster-marl/muster/pkg/env/oligopoly"
 	"github.com/muster-marl/muster/pkg/eval"
+	"github.com/muster-marl/muster/pkg/policy"
 	"github.com/muster-marl/muster/pkg/replay"
 	"github.com/muster-marl/muster/pkg/rng"
 	"github.com/muster-marl/muster/pkg/train"
@@ -90,6 +92,51 @@ func TestDeepBiACSolvesSteps(t *testing.T) {
 	if solved < 2 {
 		t.Errorf("26.5 in %d of 3 seeds, want at least 2", solved)
 	}
+}
+
+// While exploring, one coin decides for both agents: with ε = ½ a pair stays greedy in 1 − ε + ε/9 of all cases, 0.556,
+// where a coin of each gives (1 − ε + ε/3)², 0.444, as in evaluations. Leader and follower see the same in all rows.
+func TestDeepBiACExplores(t *testing.T) {
+	const envs = 3000
+	d := deepest(100)
+	d.Epsilon = Linear{0.5, 0.5, 1}
+	l := builtLevels(t, d)
+	b := env.NewBatch(l.spec, envs)
+	fill(b.Avail, true)
+	out := env.NewActions(l.spec, envs)
+	if err := l.Act(b, nil, policy.Mode{}, rng.New(1), out); err != nil {
+		t.Fatal(err)
+	}
+	greedy := slices.Clone(out.Discrete[:2])
+	for _, c := range []struct {
+		mode policy.Mode
+		want float64
+	}{{policy.Mode{Explore: true}, 5. / 9}, {policy.Mode{Epsilon: 0.5}, 4. / 9}} {
+		if err := l.Act(b, nil, c.mode, rng.New(1), out); err != nil {
+			t.Fatal(err)
+		}
+		same := 0.0
+		for i := range envs {
+			if slices.Equal(out.Discrete[2*i:2*i+2], greedy) {
+				same++
+			}
+		}
+		near(t, "greedy pairs", same/envs, c.want, 0.04) // over four standard deviations
+	}
+}
+
+// builtLevels is a learner of Climbing on the pure-Go backend.
+func builtLevels(t *testing.T, d DeepBiAC) *levels {
+	t.Helper()
+	e, err := matrix.Climbing().New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, _, err := d.Build(train.Setup{Env: e, Key: rng.New(3), Backend: xla.Go, Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.(*levels)
 }
 
 // A target by hand: leaders' values and replies choose the pair whose target values count, unless the task has ended.

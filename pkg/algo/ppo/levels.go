@@ -64,12 +64,17 @@ func (l *levels) Act(b *env.Batch, _ policy.Memory, mode policy.Mode, key rng.Ke
 	}
 	lead, reply := chosen[0].([]int32), chosen[1].([]int32)
 	for i := range b.N {
+		first := r.Float64() < epsilon
+		second := first // one coin for both: a pair that neither would begin comes up with ε/k², not (ε/k)²
+		if !mode.Explore {
+			second = r.Float64() < epsilon
+		}
 		a := lead[i]
-		if r.Float64() < epsilon {
+		if first {
 			a = int32(env.RandomAction(b.Avail[2*i*k:(2*i+1)*k], r))
 		}
 		answer := reply[i*k+int(a)]
-		if r.Float64() < epsilon {
+		if second {
 			answer = int32(env.RandomAction(b.Avail[(2*i+1)*k:2*(i+1)*k], r))
 		}
 		out.Discrete[2*i], out.Discrete[2*i+1] = a, answer
