@@ -90,7 +90,7 @@ func (l *levels) Update(s *replay.Sample) (train.Metrics, error) {
 	}
 	l.updates++
 	l.acting.Changed()
-	for i, name := range []string{"loss", "td_error", "follower_value"} {
+	for i, name := range []string{"loss", "td_error", "follower_value", "follower_entropy"} {
 		x := float64(out[0].([]float32)[i])
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			return nil, fmt.Errorf("ppo: biac-deep: %s is %v at update %d; the last checkpoint stands: try a smaller learning rate than %g", name, x, l.updates, l.method.LR)
