@@ -2,6 +2,7 @@ package ppo
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -16,22 +17,29 @@ import (
 // follower who learns a policy π₂(s, a₁), from steps kept in a buffer. The leader, agent 0, goes through its choices:
 //
 //	a₂(s, a₁) = argmax π₂(·|s, a₁),  a₁(s) = argmax Q₁(s, a₁, a₂(s, a₁))
-//	yᵢ = rᵢ + γ·Qᵢ⁻(s', a₁⁻(s'), a₂⁻(s', a₁⁻)),  L = Σᵢ (yᵢ − Qᵢ(s, a₁, a₂))² − Σ_b π₂(b|s, a₁)·Q₂(s, a₁, b)
+//	yᵢ = rᵢ + γ·Qᵢ⁻(s', a₁⁻(s'), a₂⁻(s', a₁⁻))
+//	L = Σᵢ (yᵢ − Qᵢ(s, a₁, a₂))² − Σ_b π₂(b|s, a₁)·(Q₂(s, a₁, b) − α·log π₂(b|s, a₁))
 //
 // where ⁻ marks target networks. It stands here beside the table, though it learns off-policy: one learner does not
 // make a family. The state is what both agents observe.
 //
-// Deviations: the follower's gradient is that of the expected Q₂ over all its choices, instead of through a sampled one;
-// learning rate, target rate and exploration are ours, where the paper's text says nothing.
+// The follower's gradient is that of the expected Q₂ over all its choices, and one coin decides for both agents whether
+// they act at random: both as in the released code.
+//
+// Deviations: α is ours. Without it π₂ becomes so sure of a reply that later values of Q₂ hardly move it, and the leader
+// foresees a reply that is no longer the best; the optimum's likeliest reply is the same with every α. The follower gives
+// that reply, where the code draws one. Learning rate, target rate, updates per step and the schedule of exploration are
+// ours.
 type DeepBiAC struct {
 	Hidden     int     // width of each of the three hidden layers
 	LR, Gamma  float64 // of Adam, of one step
+	Entropy    float64 // α, what the follower's entropy (in nats) is worth in units of return; 0 = the paper's objective
 	Tau        float64 // share by which target networks move towards the online ones, each update
 	Batch      int     // steps per update
 	Buffer     int     // steps kept
 	Warmup     int     // steps before the first update
 	Envs       int     // environments stepped together; an update follows each such step
-	Epsilon    Linear  // chance of a random action of each agent while exploring
+	Epsilon    Linear  // chance that both agents act at random while exploring
 	SmallBatch int     // rows (environments × agents) below which acting uses the pure-Go backend; see xla.SmallBatch
 	Expect     Expect  // nil = Replies
 }
@@ -43,10 +51,10 @@ type Expect func(values, reply *Node) *Node
 // Replies is the value under the reply that the follower will give.
 func Replies(values, reply *Node) *Node { return ReduceSum(Mul(values, reply), 2) }
 
-// BiACNets returns the paper's sizes: three layers of 30, batches of 128.
+// BiACNets returns the paper's sizes, three layers of 30 and batches of 128; the other constants are ours.
 func BiACNets() DeepBiAC {
 	return DeepBiAC{
-		Hidden: 30, LR: 1e-3, Gamma: 0.99, Tau: 0.01, Batch: 128, Buffer: 50_000, Warmup: 500, Envs: 10,
+		Hidden: 30, LR: 1e-3, Gamma: 0.99, Entropy: 1, Tau: 0.01, Batch: 128, Buffer: 50_000, Warmup: 500, Envs: 10,
 		Epsilon: Linear{1, 0.1, 10_000}, SmallBatch: xla.SmallBatch,
 	}
 }
@@ -66,6 +74,8 @@ func (d DeepBiAC) Build(setup train.Setup) (train.Learner, replay.Replay, error)
 			spec.Name, spec.Agents, len(spec.Actions), spec.ActDim)
 	case !(d.LR > 0) || !(d.Gamma >= 0 && d.Gamma <= 1) || !(d.Tau > 0 && d.Tau <= 1):
 		return nil, nil, fmt.Errorf("ppo: biac-deep has a learning rate of %v, γ = %v and τ = %v, want more than 0, 0 to 1, and more than 0 up to 1", d.LR, d.Gamma, d.Tau)
+	case !(d.Entropy >= 0) || math.IsInf(d.Entropy, 1):
+		return nil, nil, fmt.Errorf("ppo: biac-deep has an entropy weight of %v, want a number from 0", d.Entropy)
 	case d.Hidden < 1 || d.Envs < 1:
 		return nil, nil, fmt.Errorf("ppo: biac-deep has layers of %d and %d environments, want at least 1 of each", d.Hidden, d.Envs)
 	}
@@ -164,17 +174,19 @@ func (l *levels) updateGraph(root *model.Scope, in []*Node) []*Node {
 	did := Mul(ExpandAxes(first, 2), second)
 	delta := Sub(y, ReduceSum(Mul(q, ExpandAxes(did, 0)), 2, 3))
 	own := StopGradient(Squeeze(Slice(q, AxisRange(1, 2)), 0))
-	answer := ReduceSum(Mul(ExpandAxes(first, 2), Mul(Exp(logp), own)), 1, 2) // Σ_b π₂(b|s, a₁)·Q₂(s, a₁, b)
+	chance := Mul(ExpandAxes(first, 2), Exp(logp)) // π₂(·|s, a₁), 0 beside the choice a₁
+	answer := ReduceAllMean(ReduceSum(Mul(chance, own), 1, 2))
+	entropy := Neg(ReduceAllMean(ReduceSum(Mul(chance, logp), 1, 2)))
 	loss := ReduceAllSum(ReduceMean(Square(delta), 1))
 	params := nn.Params(root.At("online"), obs.Graph())
 	values := make([]*Node, len(params))
 	for i, p := range params {
 		values[i] = p.NodeValue(obs.Graph())
 	}
-	grads := nn.Join(Gradient(Sub(loss, ReduceAllMean(answer)), values...), 1)
+	grads := nn.Join(Gradient(Sub(loss, Add(answer, MulScalar(entropy, l.method.Entropy))), values...), 1)
 	nn.DefaultAdam().StepJoined(root.In("adam"), params, grads, Scalar(loss.Graph(), loss.DType(), l.method.LR), step, nil)
 	nn.Track(root.At("online"), root.At("target"), Scalar(loss.Graph(), loss.DType(), l.method.Tau))
-	return []*Node{Stack([]*Node{loss, ReduceAllMean(Abs(delta)), ReduceAllMean(answer)}, 0)}
+	return []*Node{Stack([]*Node{loss, ReduceAllMean(Abs(delta)), answer, entropy}, 0)}
 }
 
 // actGraph gives the leader's choice [row] and the follower's reply to each choice [row, choice].

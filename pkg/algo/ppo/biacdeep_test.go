@@ -7,9 +7,11 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
+	"github.com/muster-marl/muster/pkg/env"
 	"github.com/muster-marl/muster/pkg/env/matrix"
 	"github.com/muster-marl/muster/pkg/env/oligopoly"
 	"github.com/muster-marl/muster/pkg/eval"
+	"github.com/muster-marl/muster/pkg/policy"
 	"github.com/muster-marl/muster/pkg/replay"
 	"github.com/muster-marl/muster/pkg/rng"
 	"github.com/muster-marl/muster/pkg/train"
@@ -58,38 +60,130 @@ func TestDeepBiACClimbs(t *testing.T) {
 	}
 }
 
-// Coordination over ten steps: backward induction gives 29 and 24. Targets go through all of them.
+// Coordination over ten steps: backward induction gives 29 and 24. Targets go through all of them. A leader who hopes for
+// the best takes the row of its 30, to which the follower has a better reply: (1, 1), 10 and 5, after the same 9.
 func TestDeepBiACSolvesSteps(t *testing.T) {
 	if !long() {
 		t.Skip("takes minutes: set MUSTER_LONG=1")
 	}
 	const steps = 50_000
-	w, solved := matrix.Coordination(), 0
+	d, solved := BiACNets(), 0
+	d.Epsilon = Linear{1, 0.1, steps / 2}
 	for seed := range uint64(3) {
-		d := BiACNets()
-		d.Epsilon = Linear{1, 0.1, steps / 2}
-		l, err := train.NewLoop(w, d, train.Setup{Key: rng.New(seed)}, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for l.Steps() < steps {
-			if err := l.Iterate(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		result, err := eval.Run(t.Context(), w, l.Learner.Policy(), rng.New(1), eval.Plan{Stream: "eval", Episodes: 1, Envs: 1})
-		l.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("seed %d: greedy play is worth %v to both in the mean", seed, result.Returns[0])
-		if result.Returns[0] == 26.5 {
+		value := stepsPlay(t, d, seed, steps)
+		t.Logf("seed %d: greedy play is worth %v to both in the mean", seed, value)
+		if value == 26.5 {
 			solved++
 		}
 	}
 	if solved < 2 {
 		t.Errorf("26.5 in %d of 3 seeds, want at least 2", solved)
 	}
+	d.Expect = hopeful
+	if value := stepsPlay(t, d, 0, steps); value != 16.5 {
+		t.Errorf("a leader who hopes for the best ends at %v, want 16.5: the check would not notice a broken method", value)
+	}
+}
+
+// stepsPlay trains d in Coordination and returns what greedy play is then worth, the mean over both agents.
+func stepsPlay(t *testing.T, d DeepBiAC, seed uint64, steps int64) float64 {
+	t.Helper()
+	w := matrix.Coordination()
+	l, err := train.NewLoop(w, d, train.Setup{Key: rng.New(seed), Threads: 1}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for l.Steps() < steps {
+		if err := l.Iterate(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	result, err := eval.Run(t.Context(), w, l.Learner.Policy(), rng.New(1), eval.Plan{Stream: "eval", Episodes: 1, Envs: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result.Returns[0]
+}
+
+// A follower who was paid for reply 2 in two states and then is for reply 0 in one of them must change its mind there,
+// however sure it was. Without entropy it stays: so the ten steps of Coordination remained unsolved.
+func TestDeepBiACRecovers(t *testing.T) {
+	for _, c := range []struct {
+		entropy float64
+		want    int32
+	}{{BiACNets().Entropy, 0}, {0, 2}} {
+		d := deepest(100)
+		d.Batch, d.Warmup, d.Entropy = 6, 6, c.entropy
+		l := builtLevels(t, d)
+		s := &replay.Sample{
+			Time: 1, Batch: 6, Obs: make([]float32, 24), Avail: make([]bool, 72), Terminated: make([]float32, 6), Reward: make([]float32, 12),
+			Actions: []int32{2, 0, 2, 1, 2, 2, 2, 0, 2, 1, 2, 2}, // all replies to the leader's 2, in one state and the other
+		}
+		fill(s.Avail, true)
+		fill(s.Terminated, 1)
+		fill(s.Obs[6:12], 1)
+		for _, paid := range [][6]float32{{0, 0, 10, 0, 0, 10}, {0, 0, 10, 15, 0, 0}} {
+			for i, r := range paid {
+				s.Reward[2*i+1] = r
+			}
+			for range 300 {
+				if _, err := l.Update(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		p, err := l.acting.Program(1)
+		out := call(t, p, err, []float32{1, 1}, []bool{true, true, true, true, true, true})
+		if got := out[1].([]int32)[2]; got != c.want {
+			t.Errorf("entropy weighs %v: the follower replies %d, want %d", c.entropy, got, c.want)
+		}
+	}
+}
+
+// While exploring, one coin decides for both agents: with ε = ½ a pair stays greedy in 1 − ε + ε/9 of all cases, 0.556,
+// where a coin of each gives (1 − ε + ε/3)², 0.444, as in evaluations. Leader and follower see the same in all rows.
+func TestDeepBiACExplores(t *testing.T) {
+	const envs = 3000
+	d := deepest(100)
+	d.Epsilon = Linear{0.5, 0.5, 1}
+	l := builtLevels(t, d)
+	b := env.NewBatch(l.spec, envs)
+	fill(b.Avail, true)
+	out := env.NewActions(l.spec, envs)
+	if err := l.Act(b, nil, policy.Mode{}, rng.New(1), out); err != nil {
+		t.Fatal(err)
+	}
+	greedy := slices.Clone(out.Discrete[:2])
+	for _, c := range []struct {
+		mode policy.Mode
+		want float64
+	}{{policy.Mode{Explore: true}, 5. / 9}, {policy.Mode{Epsilon: 0.5}, 4. / 9}} {
+		if err := l.Act(b, nil, c.mode, rng.New(1), out); err != nil {
+			t.Fatal(err)
+		}
+		same := 0.0
+		for i := range envs {
+			if slices.Equal(out.Discrete[2*i:2*i+2], greedy) {
+				same++
+			}
+		}
+		near(t, "greedy pairs", same/envs, c.want, 0.04) // over four standard deviations
+	}
+}
+
+// builtLevels is a learner of Climbing on the pure-Go backend.
+func builtLevels(t *testing.T, d DeepBiAC) *levels {
+	t.Helper()
+	e, err := matrix.Climbing().New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, _, err := d.Build(train.Setup{Env: e, Key: rng.New(3), Backend: xla.Go, Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.(*levels)
 }
 
 // A target by hand: leaders' values and replies choose the pair whose target values count, unless the task has ended.
@@ -152,6 +246,7 @@ func TestDeepBiACRefuses(t *testing.T) {
 	}{
 		{func(d *DeepBiAC) { d.Tau = 0 }, "τ = 0"},
 		{func(d *DeepBiAC) { d.LR = math.NaN() }, "a learning rate of NaN"},
+		{func(d *DeepBiAC) { d.Entropy = -1 }, "an entropy weight of -1"},
 		{func(d *DeepBiAC) { d.Hidden = 0 }, "layers of 0 and 10 environments"},
 		{func(d *DeepBiAC) { d.Batch = 0 }, "batches of 0 steps"},
 	} {

@@ -64,12 +64,17 @@ func (l *levels) Act(b *env.Batch, _ policy.Memory, mode policy.Mode, key rng.Ke
 	}
 	lead, reply := chosen[0].([]int32), chosen[1].([]int32)
 	for i := range b.N {
+		first := r.Float64() < epsilon
+		second := first // one coin for both: a pair that neither would begin comes up with ε/k², not (ε/k)²
+		if !mode.Explore {
+			second = r.Float64() < epsilon
+		}
 		a := lead[i]
-		if r.Float64() < epsilon {
+		if first {
 			a = int32(env.RandomAction(b.Avail[2*i*k:(2*i+1)*k], r))
 		}
 		answer := reply[i*k+int(a)]
-		if r.Float64() < epsilon {
+		if second {
 			answer = int32(env.RandomAction(b.Avail[(2*i+1)*k:2*(i+1)*k], r))
 		}
 		out.Discrete[2*i], out.Discrete[2*i+1] = a, answer
@@ -85,7 +90,7 @@ func (l *levels) Update(s *replay.Sample) (train.Metrics, error) {
 	}
 	l.updates++
 	l.acting.Changed()
-	for i, name := range []string{"loss", "td_error", "follower_value"} {
+	for i, name := range []string{"loss", "td_error", "follower_value", "follower_entropy"} {
 		x := float64(out[0].([]float32)[i])
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			return nil, fmt.Errorf("ppo: biac-deep: %s is %v at update %d; the last checkpoint stands: try a smaller learning rate than %g", name, x, l.updates, l.method.LR)
