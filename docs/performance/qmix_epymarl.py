@@ -155,7 +155,7 @@ def main():
     worlds = {"free": lambda **s: Free(args.lengths, **s), "smaclite": lambda **s: SMACliteWrapper(map_name="2s3z", time_limit=LIMIT, **s)}
     peers = [Peer(f"{name}-{n}", args.epymarl, worlds[name], args.network, n) for name in args.worlds for n in args.threads]
     ours = args.ours and turns.Ours(args.ours, args.bench, ("steps/s", "steps/cpu-s"), times=1)
-    turns.race(peers, args, f"EPyMARL's QMIX with PyTorch {torch.__version__}", "steps/s", ours, most=True, warm=0)
+    turns.race(peers, args, f"EPyMARL's QMIX with PyTorch {torch.__version__}", "steps/s", ours, warm=0)
 
 
 if __name__ == "__main__":

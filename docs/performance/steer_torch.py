@@ -1,7 +1,7 @@
 """Training of STEER (Zhang et al., ICML 2024) and MAPPO (Yu et al., NeurIPS 2022) in PyTorch, on one core, as long as the benchmarks
 Train/… of pkg/algo/ppo: 20,000 plays of Penalty(-100) in rollouts of 100 plays, or 32,000 steps of particle spread in rollouts of 128
-environments × 25 steps. Eager code, written for speed: weights of query, key and value in one product, the fused attention (which takes less
-than half of the time of its two products here; --products), the fused Adam, a rollout's values and probabilities kept from acting.
+environments × 25 steps. Eager code, written for speed: weights of query, key and value in one product, the fused attention (an eighth
+less time on spread than its two products, --products), the fused Adam, a rollout's values and probabilities kept from acting.
 
     python -m venv v && v/bin/pip install --no-deps -r docs/performance/requirements-torch.txt      # Python 3.11
     v/bin/python docs/performance/steer_torch.py {steer-game,steer-spread,mappo-spread} --core 1 [--ours ppo.test]
@@ -84,7 +84,7 @@ def train(task, seed):
             logits, v = net(obs, state, shown)
             every = logs(logits)
             ratio = ((every * shown).sum(-1) - logp).exp()
-            if rollout == epoch == 0 and float((ratio - 1).abs().max()) > 1e-3:
+            if rollout == epoch == 0 and float((ratio.detach() - 1).abs().max()) > 1e-3:
                 raise SystemExit(f"{task}: what is done has other probabilities in the update than while acting")
             gain = torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
             error = lambda v: F.huber_loss(v, y, reduction="none", delta=10.0)

@@ -60,9 +60,9 @@ def parse(p):
     return args
 
 
-def race(peers, args, about, unit="ms", ours=None, most=False, warm=2):
+def race(peers, args, about, unit="ms", ours=None, warm=2):
     """Slices of all by turns. A peer has a name and slice(size), which returns two figures: by the clock and of processor time, or None for
-    that. most: large figures are good. ours: if not as arguments say. warm: size of a slice before the first, that compiles and fills caches."""
+    that. ours: if not as arguments say. warm: size of a slice before the first, that compiles and fills caches."""
     if args.ours and ours is None:
         ours = Ours(args.ours, args.bench)
     runners = peers + [ours] * bool(args.ours)
@@ -80,12 +80,11 @@ def race(peers, args, about, unit="ms", ours=None, most=False, warm=2):
         if None not in work:
             line += f"; of processor time {spread(work)}"
         print(line + getattr(r, "remark", ""))
-    if args.ours:
-        best = (max if most else min)((p.name for p in peers), key=lambda n: statistics.median(f for f, _ in figures[n]))
+    for p in peers * bool(args.ours):
         for k, kind in enumerate(("", ", processor time")):
-            pairs = [(a[k], b[k]) for a, b in zip(figures["ours"], figures[best])]
-            if all(None not in p for p in pairs):
-                print(f"ours / {best}{kind}: {spread([a / b for a, b in pairs])}")
+            pairs = [(a[k], b[k]) for a, b in zip(figures["ours"], figures[p.name])]
+            if all(None not in pair for pair in pairs):
+                print(f"ours / {p.name}{kind}: {spread([a / b for a, b in pairs])}")
 
 
 def spread(figures):
