@@ -1,16 +1,12 @@
-"""What the peers in JAX share: layers, optimisers, and the watch. Written with JAX alone, as one writes it for speed: inputs of a
-recurrent layer in one product, recurrence by lax.scan or unrolled, one jitted function for the whole update, weights donated."""
-
-import argparse
-import os
-import re
-import statistics
-import subprocess
-import time
+"""What the peers in JAX share: layers, optimisers, and the update; turns.py holds the watch. Written with JAX alone, as one writes it for
+speed: inputs of a recurrent layer in one product, recurrence by lax.scan or unrolled, one jitted function for the whole update, weights
+donated."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+import turns
 
 
 def dense(rng, fan_in, width, bias=True):
@@ -141,74 +137,34 @@ class Peer:
         self.online = jax.tree.map(jnp.array, params)
         self.target = jax.tree.map(jnp.array, params)
         self.state = begin(self.online)
-        start = time.perf_counter()
-        self.first = self.call()
-        self.compiled = time.perf_counter() - start
+        with turns.Watch() as w:
+            self.first = self.call()
+        self.remark = f"; compiled in {w.clock:.1f} s"
 
     def call(self):
         self.online, self.target, self.state, loss, norm = self.update(self.online, self.target, self.state, self.batch, np.float32(0))
         return float(loss), float(norm)
 
     def slice(self, updates):
-        """Milliseconds per update: by the clock, and of processor time, which other programs disturb less."""
-        clock, work = time.perf_counter(), time.process_time()
-        for _ in range(updates):
-            self.call()
-        return (time.perf_counter() - clock) * 1000 / updates, (time.process_time() - work) * 1000 / updates
-
-
-class Ours:
-    """A compiled Go test binary whose benchmark reports ms/update."""
-
-    def __init__(self, binary, bench):
-        self.name, self.binary, self.bench = "ours", os.path.abspath(binary), bench
-
-    def slice(self, updates):
-        out = subprocess.run(
-            [self.binary, "-test.run", "^$", "-test.bench", self.bench, "-test.benchtime", f"{updates}x"],
-            capture_output=True, text=True, check=True, cwd=os.path.dirname(self.binary)).stdout
-        found = re.findall(r"([\d.]+) ms/update", out)
-        if len(found) != 1:
-            raise SystemExit(f"{self.bench} reports {len(found)} figures of ms/update, want 1:\n{out}")
-        return float(found[0]), None
+        """Milliseconds per update, by the clock and of processor time."""
+        with turns.Watch() as w:
+            for _ in range(updates):
+                self.call()
+        return w.clock * 1000 / updates, w.work * 1000 / updates
 
 
 VARIANTS = {"scan": False, "unrolled": True}
 
 
 def arguments(bench):
-    p = argparse.ArgumentParser()
-    p.add_argument("--rounds", type=int, default=9, help="slices of each")
-    p.add_argument("--updates", type=int, default=10, help="in a slice")
+    p = turns.arguments(bench)
     p.add_argument("--variants", nargs="+", type=lambda v: (v, VARIANTS[v]), default=list(VARIANTS.items()), metavar="VARIANT",
                    help="scan, unrolled or both (the default); unrolled takes a minute or more to compile")
-    p.add_argument("--ours", help="compiled Go test binary to take turns with: go test -c -o value.test ./pkg/algo/value")
-    p.add_argument("--bench", default=bench, help="its benchmark, a pattern as for go test (%(default)s)")
     return p
 
 
-def race(runners, args):
-    """Slices of all by turns, so that slow minutes hit all alike; medians and ranges, and ratios within each round."""
-    if args.ours:
-        runners = runners + [Ours(args.ours, args.bench)]
-    figures = {r.name: [] for r in runners}
-    for r in runners:
-        r.slice(2)  # compiled, caches warm
-    for _ in range(args.rounds):
-        for r in runners:
-            figures[r.name].append(r.slice(args.updates))
-    print(f"JAX {jax.__version__} on {jax.devices()[0].platform}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; "
-          f"{args.rounds} slices of {args.updates} updates by turns")
-    best = min((r.name for r in runners if r.name != "ours"), key=lambda n: statistics.median(f for f, _ in figures[n]))
-    for r in runners:
-        f, work = zip(*figures[r.name])
-        line = f"{r.name:10} median {statistics.median(f):8.2f} ms, {min(f):.2f} to {max(f):.2f}"
-        if isinstance(r, Peer):
-            line += f"; processor time {statistics.median(work):.2f} ms, {min(work):.2f} to {max(work):.2f}; compiled in {r.compiled:.1f} s"
-        print(line)
-    if args.ours:
-        ratios = [a / b for (a, _), (b, _) in zip(figures["ours"], figures[best])]
-        print(f"ours / {best}: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+def race(peers, args):
+    turns.race(peers, args, f"JAX {jax.__version__} on {jax.devices()[0].platform}")
 
 
 def agree(peers):

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import peer
+import turns
 
 T, B, N, OBS, STATE, A, H, MIX, HYPER = 60, 32, 5, 80, 120, 11, 64, 32, 64
 GAMMA = 0.99
@@ -83,7 +84,7 @@ def loss_of(unroll):
 def main():
     p = peer.arguments("^BenchmarkSequences$/^qmix$/^xla")
     p.add_argument("--adam", action="store_true", help="PyMARL2's Adam at 1e-3 instead of PyMARL's RMSprop at 5e-4")
-    args = p.parse_args()
+    args = turns.parse(p)
     params, x = parameters(np.random.default_rng(1)), batch(np.random.default_rng(2))
     n = peer.count(params)  # by hand from the layers of pymarl/modules
     if n != (96 * 64 + 64) + (2 * 64 * 192 + 2 * 192) + (64 * 11 + 11) + (7744 + 64 * 160 + 160) + (7744 + 64 * 32 + 32) + 3872 + (3872 + 33):

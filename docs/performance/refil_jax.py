@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import peer
+import turns
 
 T, N, E, FEATURES, A = 60, 8, 16, 38, 14
 D = FEATURES + A
@@ -141,7 +142,7 @@ def loss_of(s, unroll, lam):
 def main():
     p = peer.arguments("")
     p.add_argument("--tiny", action="store_true", help="the small preset")
-    args = p.parse_args()
+    args = turns.parse(p)
     s = Tiny if args.tiny else Sizes
     if args.tiny and not args.bench:
         args.bench = "^BenchmarkSequences$/^refil$/^xla"

@@ -153,20 +153,23 @@ func BenchmarkTrain(b *testing.B) {
 		{"mappo/spread", MAPPO(MLP{Hidden: 64}, Released(Spreading())), particle.SpreadSTEER(), 32_000},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			var spent time.Duration
+			var spent, busy time.Duration
 			for b.Loop() {
 				l, err := train.NewLoop(c.world, c.sys, train.Setup{Key: rng.New(1)}, 1)
 				if err != nil {
 					b.Fatal(err)
 				}
-				for start := time.Now(); l.Steps() < c.steps; spent = time.Since(start) {
+				start, used := time.Now(), processor(b)
+				for l.Steps() < c.steps {
 					if err := l.Iterate(); err != nil {
 						b.Fatal(err)
 					}
 				}
+				spent, busy = time.Since(start), processor(b)-used
 				l.Close()
 			}
 			b.ReportMetric(spent.Seconds(), "train-s")
+			b.ReportMetric(busy.Seconds(), "train-cpu-s")
 			b.ReportMetric(float64(c.steps)/spent.Seconds(), "steps/s")
 		})
 	}

@@ -32,13 +32,14 @@ func BenchmarkTrain(b *testing.B) {
 				}
 			}
 			until(20_000)
-			from, updates, start := l.Steps(), l.Updates(), time.Now()
+			from, updates, start, used := l.Steps(), l.Updates(), time.Now(), processor(b)
 			for b.Loop() {
 				until(l.Steps() + 5000)
 			}
 			seconds := time.Since(start).Seconds()
 			b.ReportMetric(float64(l.Steps()-from)/seconds, "steps/s")
 			b.ReportMetric(float64(l.Updates()-updates)/seconds, "updates/s")
+			b.ReportMetric(float64(l.Steps()-from)/(processor(b)-used), "steps/cpu-s")
 		})
 	}
 }
