@@ -72,7 +72,8 @@ func Table(t *testing.T, page, name string, runs run.Runs, table func(run.Runs) 
 	}
 	begin := "<!-- " + name + " -->\n"
 	head, rest, begun := strings.Cut(string(whole), begin)
-	shown, tail, ended := strings.Cut(rest, "\n<!-- end -->")
+	shown, tail, ended := strings.Cut(rest, "<!-- end -->")
+	shown = strings.TrimSuffix(shown, "\n")
 	switch {
 	case !begun || !ended:
 		t.Errorf("docs/systems/%s.md has no place for the table %q", page, name)
