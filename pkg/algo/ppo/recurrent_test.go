@@ -30,7 +30,8 @@ func recurrent() []System {
 }
 
 // Before the first step every ratio is exactly 1, in the first rollout and in one that begins with hidden states of an
-// episode that goes on, whatever was learned in between.
+// episode that goes on, whatever was learned in between. (Their logarithms may be off by less than a ratio can show: XLA
+// may round those of the two programs differently, by 6e-9 in the mean where processors have AVX2 alone.)
 func TestRecurrentRatios(t *testing.T) {
 	for _, backend := range backends(t) {
 		for _, s := range recurrent() {
@@ -48,7 +49,7 @@ func TestRecurrentRatios(t *testing.T) {
 				if err := loop.Iterate(); err != nil {
 					t.Fatal(err)
 				}
-				if m := l.metrics; m["clip_fraction"] != 0 || m["approx_kl"] != 0 {
+				if m := l.metrics; m["clip_fraction"] != 0 || math.Abs(m["approx_kl"]) > 5e-8 {
 					t.Fatalf("%s on %s: at the first step %v of the ratios are not 1, KL %v", s.Name, backend, m["clip_fraction"], m["approx_kl"])
 				}
 			}
@@ -321,8 +322,8 @@ func TestMemoryIsLearned(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		for l.Steps() < 40*384 {
-			if l.Steps() == 35*384 {
+		for l.Steps() < 50*384 {
+			if l.Steps() == 45*384 {
 				l.Drain()
 			}
 			if err := l.Iterate(); err != nil {
