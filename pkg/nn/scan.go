@@ -106,22 +106,3 @@ func withGradient(in []*Node, forward func() *Node, backward func(y, dy *Node) [
 	tie := first(IdentityWithCustomGradient(pack(in), func(_, v *Node) *Node { return pack(backward(y, first(v))) }))
 	return Add(y, Sub(tie, StopGradient(tie)))
 }
-
-// withOwnGradient is forward(in), which the library can differentiate, with the gradients by in that backward makes of dy
-// in place of the library's. in and backward's result have the same shapes. backward uses no node of forward, so that second
-// derivatives are right; what both compute, XLA computes once.
-//
-// The library lets a gradient be replaced at the identity of one node only. Here that of the result, which comes first in
-// the backward pass, computes all gradients, and those of in hand them on; what the library makes of forward is not used,
-// and left out of the program.
-func withOwnGradient(in []*Node, forward func(in []*Node) *Node, backward func(dy *Node) []*Node) *Node {
-	var gradients []*Node
-	tied := make([]*Node, len(in))
-	for i, x := range in {
-		tied[i] = IdentityWithCustomGradient(x, func(_, _ *Node) *Node { return gradients[i] })
-	}
-	return IdentityWithCustomGradient(forward(tied), func(_, dy *Node) *Node {
-		gradients = backward(dy)
-		return dy
-	})
-}

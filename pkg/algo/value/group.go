@@ -3,7 +3,6 @@ package value
 import (
 	"fmt"
 	"runtime"
-	"slices"
 	"sync"
 
 	. "github.com/gomlx/gomlx/core/graph"
@@ -99,7 +98,6 @@ type matching struct {
 	group, before                       []int32
 	pairs                               [][2]int
 	switched, followers, unstable, made int
-	most                                int32 // the largest number of a group, or −1
 	err                                 error
 }
 
@@ -149,7 +147,7 @@ func (g *grouper) match(s *replay.Sample, seen []any) (online, target []int32, e
 	for w := range g.workers {
 		wait.Go(func() {
 			m := &g.workers[w]
-			m.switched, m.followers, m.unstable, m.made, m.most, m.err = 0, 0, 0, 0, -1, nil
+			m.switched, m.followers, m.unstable, m.made, m.err = 0, 0, 0, 0, nil
 			for b := w; b < s.Batch && m.err == nil; b += len(g.workers) {
 				m.err = g.episode(m, s, b, [2][]float32{out[0].([]float32), out[1].([]float32)})
 			}
@@ -190,21 +188,9 @@ func (g *grouper) episode(m *matching, s *replay.Sample, b int, scores [2][]floa
 				}
 			}
 			place(m.group, places[:], slots)
-			m.most = max(m.most, slices.Max(m.group))
 		}
 	}
 	return nil
-}
-
-// most is how many groups there are at each moment of the last match: at most 2, and then an update may spare what the
-// other slots cost, or 0, as many as there can be.
-func (g *grouper) most() int {
-	for _, m := range g.workers {
-		if m.most >= 2 {
-			return 0
-		}
-	}
-	return 2
 }
 
 // count notes how many followers have another leader than at the last matching, and whether a pair blocks this one.

@@ -3,6 +3,7 @@ package value
 import (
 	"math"
 
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/support/exceptions"
@@ -11,26 +12,22 @@ import (
 
 // Score is what agents think of each other, [time, batch, agent, agent], from the agent network's attention before
 // anything is hidden. It carries no gradient: matching is discrete.
-//
-// look gives the attention of agents to the first so many entities.
-type Score func(look func(entities int) nn.Sight, in Inputs) *Node
+type Score func(sight nn.Sight, in Inputs) *Node
 
 // Logits are the attention's logits, the largest of the heads.
-func Logits(look func(entities int) nn.Sight, in Inputs) *Node {
-	return amongAgents(look(in.Spec.Agents).Logits(), in)
-}
+func Logits(sight nn.Sight, in Inputs) *Node { return amongAgents(sight.Logits(), in) }
 
 // Weights are the attention's weights over all who are present, the largest of the heads. Each head has a normaliser of
 // its own, so that they may order agents in another way than Logits, and their sums have another scale.
-func Weights(look func(entities int) nn.Sight, in Inputs) *Node {
+func Weights(sight nn.Sight, in Inputs) *Node {
 	d := in.Entities.Shape().Dimensions
-	return amongAgents(look(d[2]).Weights(Reshape(unrelated(in), d[0]*d[1], in.Spec.Agents, d[2])), in)
+	return amongAgents(sight.Weights(Reshape(unrelated(in), d[0]*d[1], in.Spec.Agents, d[2])), in)
 }
 
 // OfSeen lets agents think −∞ of those whom they do not see, so that teams could be formed without a centre.
 func OfSeen(score Score) Score {
-	return func(look func(entities int) nn.Sight, in Inputs) *Node {
-		s, n := score(look, in), in.Spec.Agents
+	return func(sight nn.Sight, in Inputs) *Node {
+		s, n := score(sight, in), in.Spec.Agents
 		hidden := Slice(in.Hidden, AxisRange(), AxisRange(), AxisRange(), AxisRange(0, n))
 		return Where(hidden, Scalar(s.Graph(), s.DType(), math.Inf(-1)), s)
 	}
@@ -63,10 +60,7 @@ func InGroups(w Width, score Score) Agent {
 			return Values{Q: ofPresent(q, in), Memory: h, Embedding: e}
 		},
 		Scores: func(s *model.Scope, in Inputs) *Node {
-			return score(func(entities int) nn.Sight {
-				x := Slice(inRoles(in), AxisRange(), AxisRange(), AxisRange(0, entities))
-				return look(s, in, x, w.Attention, w.Heads)
-			}, in)
+			return score(look(s, in, inRoles(in), w.Attention, w.Heads), in)
 		},
 	}
 }
@@ -127,40 +121,44 @@ func FlexibleInGroups(w Width) Mixer {
 	}
 }
 
-// groupWeights is W₁ before its Softmax, [time, batch, agent, Mixing]. The layers of all groups stand below one another, and
-// an agent's row is zero but for the columns of its group, so that one product is enough.
+// groupWeights is W₁ before its Softmax, [time, batch, agent, Mixing].
 func groupWeights(s *model.Scope, e *Node, in Inputs, w Width) *Node {
-	d, n := e.Shape().Dimensions, in.Spec.Agents
-	rows, k := d[0]*d[1], w.Encoder
-	x := overview(s, in, described(in), w.Hyper, w.Heads).Attend(inViews(in, unrelated(in)), absent(in, d[0]))
-	x = withOne(Reshape(x, rows, -1, w.Hyper))
-	agents, group := x.Shape().Dim(1), Reshape(gathered(in), rows, n, -1)
-	own := Mul(ExpandAxes(eachView(group, 1, agents), 3), ExpandAxes(x, 2))
-	state := withOne(nn.PoolGroups(Reshape(e, rows, n, k), group))
-	decoder, size := s.In("decoder"), (w.Hyper+1)*w.Mixing
-	weights := Reshape(nn.Variable(decoder, e.Graph(), "w", nn.FanIn, k, 1, k, size), k, size)
-	bias := Reshape(nn.Variable(decoder, e.Graph(), "b", nn.FanIn, k, 1, 1, size), 1, size)
-	layers := MatMul(Reshape(state, -1, k+1), Concatenate([]*Node{weights, bias}, 0)) // of each group U, and v below it
-	y := nn.RowProduct(Reshape(own, rows, agents, -1), Reshape(layers, rows, -1, w.Mixing))
-	return ofPresent(Reshape(y, d[0], d[1], agents, w.Mixing), in)
+	x := attend(s, in, described(in), unrelated(in), w.Hyper, w.Heads)
+	d := x.Shape().Dimensions
+	rows := d[0] * d[1]
+	layers := groupLayers(s.In("decoder"), e, in.Group, w)
+	group := Reshape(eachView(in.Group, 2, d[2]), rows, d[2], Slots)
+	x = Reshape(x, rows, d[2], w.Hyper)
+	var sum *Node
+	for slot, last := range layers {
+		y := Add(Einsum("rak,rkm->ram", x, last.weights), last.bias)
+		y = Mul(y, Slice(group, AxisRange(), AxisRange(), AxisElem(slot)))
+		if sum == nil {
+			sum = y
+		} else {
+			sum = Add(sum, y)
+		}
+	}
+	return ofPresent(Reshape(sum, d[0], d[1], d[2], w.Mixing), in)
 }
 
-// withOne puts 1 behind x [row, agent, k]: [row, agent, k+1].
-func withOne(x *Node) *Node {
-	return Concatenate([]*Node{x, OnesLike(Slice(x, AxisRange(), AxisRange(), AxisRange(0, 1)))}, 2)
-}
+// groupLayer is U [row, Hyper, Mixing] and v [row, 1, Mixing] of one slot.
+type groupLayer struct{ weights, bias *Node }
 
-// gathered is in.Group with the slots that somebody is in brought to the front, in the same order, and no more of them than
-// in.Groups: [time, batch, agent, group].
-func gathered(in Inputs) *Node {
-	if in.Groups == 0 || in.Groups >= Slots {
-		return in.Group
+// groupLayers is D_h of each slot. U and v come from products of their own, and D_h's bias is a row of its weights: U is
+// large, and each pass over it costs.
+func groupLayers(s *model.Scope, e, group *Node, w Width) []groupLayer {
+	rows, n, k := e.Shape().Dim(0)*e.Shape().Dim(1), e.Shape().Dim(2), w.Encoder
+	state := nn.PoolGroups(Reshape(e, rows, n, k), Reshape(group, rows, n, Slots))
+	weights := Reshape(nn.Variable(s, e.Graph(), "w", nn.FanIn, k, 1, k, (w.Hyper+1)*w.Mixing), k, -1)
+	bias := Reshape(nn.Variable(s, e.Graph(), "b", nn.FanIn, k, 1, 1, (w.Hyper+1)*w.Mixing), 1, -1)
+	all := Concatenate([]*Node{weights, bias}, 0)
+	u, v := Slice(all, AxisRange(), AxisRange(0, w.Hyper*w.Mixing)), Slice(all, AxisRange(), AxisRange(w.Hyper*w.Mixing))
+	one := Ones(e.Graph(), shapes.Make(e.DType(), rows, 1))
+	layers := make([]groupLayer, Slots)
+	for slot := range layers {
+		x := Concatenate([]*Node{Reshape(Slice(state, AxisRange(), AxisElem(slot)), rows, k), one}, 1)
+		layers[slot] = groupLayer{Reshape(MatMul(x, u), rows, w.Hyper, w.Mixing), Reshape(MatMul(x, v), rows, 1, w.Mixing)}
 	}
-	taken := ReduceMax(in.Group, 2) // [time, batch, slot]
-	before := []*Node{ZerosLike(Slice(taken, AxisRange(), AxisRange(), AxisRange(0, 1)))}
-	for slot := range Slots - 1 {
-		before = append(before, Add(before[slot], Slice(taken, AxisRange(), AxisRange(), AxisRange(slot, slot+1))))
-	}
-	place := OneHot(ConvertDType(Concatenate(before, 2), actionType), in.Groups, in.Group.DType())
-	return Einsum("tbas,tbsg->tbag", in.Group, place)
+	return layers
 }

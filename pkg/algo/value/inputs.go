@@ -25,7 +25,6 @@ type Inputs struct {
 	Last     *Node // [time, batch, agent, action], one-hot, each agent's last action; zero at an episode's beginning
 	Memory   *Node // [batch, agent, Agent.Memory] before the first moment; nil = zero, an episode's beginning
 	Group    *Node // [time, batch, agent, slot], one-hot; zero for agents in no group; nil without System.Group
-	Groups   int   // of how many slots of Group, at most, some agent is in one at any moment; 0 = Slots
 	Noise    *Node // [batch, entity] of System.Noise; nil without, and while acting
 	// Views are further looks at the same moments, each with only some pairs: [batch, agent, entity], bool, false = that
 	// pair is hidden, or nil for all pairs. Agents and mixers answer for all views behind one another along their agent

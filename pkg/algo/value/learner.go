@@ -30,20 +30,16 @@ type learner struct {
 	spec    env.Spec
 	dev     *xla.Device // of the update
 	store   *model.Store
-	updates map[size]*xla.Program
-	names   []string     // of what an update reports
-	hash    string       // of the update, see fingerprint
-	act     *xla.Program // for Train.Envs environments
+	updates map[int]*xla.Program // by length
+	names   []string             // of what an update reports
+	hash    string               // of the update, see fingerprint
+	act     *xla.Program         // for Train.Envs environments
 	actor   *actor
 	groups  *grouper // nil without System.Group
 	feeds   feeds
 	made    int64 // updates
 	metrics train.Metrics
 }
-
-// size says which of a method's updates: for samples of so many steps, and at most so many groups at each moment, of which
-// 0 is as many as there can be.
-type size struct{ steps, groups int }
 
 // Build makes a learner and its replay. It compiles the act program, and the update where samples have one length;
 // updates of longer samples are compiled when the first of their length is drawn.
@@ -64,10 +60,10 @@ func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 		return nil, nil, err
 	}
 	dev.Log = setup.Log
-	l := &learner{sys: s, spec: spec, dev: dev, store: nn.NewStore(setup.Key), updates: map[size]*xla.Program{}, metrics: train.Metrics{}}
+	l := &learner{sys: s, spec: spec, dev: dev, store: nn.NewStore(setup.Key), updates: map[int]*xla.Program{}, metrics: train.Metrics{}}
 	l.feeds = newFeeds(s, spec)
 	if s.Agent.Memory == 0 {
-		p, err := l.program(size{steps: lengths[0]})
+		p, err := l.program(lengths[0])
 		if err != nil {
 			return nil, nil, err
 		}
@@ -110,7 +106,7 @@ func (l *learner) fingerprint(setup train.Setup, length int) error {
 	}
 	twin := *l
 	twin.store = nn.NewStore(setup.Key)
-	p, err := xla.Compile(dev, "update", twin.store, twin.updateGraph(0), twin.feeds.declare(length)...)
+	p, err := xla.Compile(dev, "update", twin.store, twin.updateGraph, twin.feeds.declare(length)...)
 	if err != nil {
 		return err
 	}
@@ -122,23 +118,20 @@ func (l *learner) fingerprint(setup train.Setup, length int) error {
 	return xla.SetValues(l.store, values)
 }
 
-// program returns the update of that size.
-func (l *learner) program(s size) (*xla.Program, error) {
-	if p, ok := l.updates[s]; ok {
+// program returns the update for samples of so many steps.
+func (l *learner) program(length int) (*xla.Program, error) {
+	if p, ok := l.updates[length]; ok {
 		return p, nil
 	}
 	name := "update"
 	if l.sys.Train.UpdateEpisodes > 0 {
-		name = fmt.Sprintf("update of %d steps", s.steps)
+		name = fmt.Sprintf("update of %d steps", length)
 	}
-	if s.groups > 0 {
-		name += fmt.Sprintf(" and %d groups", s.groups)
-	}
-	p, err := xla.Compile(l.dev, name, l.store, l.updateGraph(s.groups), l.feeds.declare(s.steps)...)
+	p, err := xla.Compile(l.dev, name, l.store, l.updateGraph, l.feeds.declare(length)...)
 	if err != nil {
 		return nil, err
 	}
-	l.updates[s] = p
+	l.updates[length] = p
 	return p, nil
 }
 
@@ -159,17 +152,9 @@ func (l *learner) copyTarget() error {
 }
 
 // updateGraph is one optimiser step: both passes, loss, gradients, clip, optimiser, target copy.
-func (l *learner) updateGraph(groups int) func(root *model.Scope, in []*Node) []*Node {
-	return func(root *model.Scope, in []*Node) []*Node {
-		f, control := l.feeds.forward(root, in)
-		f.All.Groups, f.AllTarget.Groups = groups, groups
-		f.run()
-		return l.step(root, f, control)
-	}
-}
-
-// step is updateGraph behind the agents' networks.
-func (l *learner) step(root *model.Scope, f *Forward, control *Node) []*Node {
+func (l *learner) updateGraph(root *model.Scope, in []*Node) []*Node {
+	f, control := l.feeds.forward(root, in)
+	f.run()
 	loss := l.sys.Loss(f)
 	total := f.Total()
 	params := nn.Params(root.At("online"), loss.Graph())
@@ -225,7 +210,6 @@ func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 		return nil, fmt.Errorf("value: %s got a sample of %d episodes without a step: nothing is remembered yet", l.sys.Name, s.Batch)
 	}
 	args := l.feeds.fill(s, float32(t.LR), (l.made+1)%int64(t.TargetEvery) == 0, l.made+1)
-	of := size{steps: s.Time}
 	if l.groups != nil {
 		online, target, err := l.groups.match(s, l.feeds.seen(args))
 		if err != nil {
@@ -233,9 +217,8 @@ func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 		}
 		l.groups.metrics(l.metrics)
 		args = append(args, online, target)
-		of.groups = l.groups.most()
 	}
-	p, err := l.program(of)
+	p, err := l.program(s.Time)
 	if err != nil {
 		return nil, err
 	}

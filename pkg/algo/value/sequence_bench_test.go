@@ -83,7 +83,7 @@ func BenchmarkSequences(b *testing.B) {
 					}
 				}
 				b.ReportMetric(float64(b.Elapsed().Microseconds())/1e3/float64(b.N), "ms/update")
-				b.ReportMetric(l.updates[size{steps: 60}].Seconds, "compile-s")
+				b.ReportMetric(l.updates[60].Seconds, "compile-s")
 			})
 		}
 	}
