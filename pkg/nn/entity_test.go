@@ -22,16 +22,16 @@ type crowd struct {
 func newCrowd(rows, masks, queries, entities, width, heads int) crowd {
 	c := crowd{rows, masks, queries, entities, width, heads,
 		noise("x", rows, entities, width), noise("hidden", rows, masks, queries, entities), noise("absent", rows, queries)}
-	for i, u := range c.hidden.x {
-		c.hidden.x[i] = 0
+	for i, u := range c.hidden.X {
+		c.hidden.X[i] = 0
 		if row, query := i/(masks*queries*entities), i/entities%queries; u > 0.3 || row == 0 && query == queries-1 {
-			c.hidden.x[i] = 1
+			c.hidden.X[i] = 1
 		}
 	}
-	for i, u := range c.absent.x {
-		c.absent.x[i] = 0
+	for i, u := range c.absent.X {
+		c.absent.X[i] = 0
 		if u > 0.5 && i > queries {
-			c.absent.x[i] = 1
+			c.absent.X[i] = 1
 		}
 	}
 	return c
@@ -76,7 +76,7 @@ func (c crowd) plain(x, w, wOut, bOut []float64) (out, logits []float64) {
 				total := 0.0
 				for entity := range c.entities {
 					e := math.Exp(logit(row, query, entity, head))
-					if c.hidden.x[(row*c.masks*c.queries+mq)*c.entities+entity] > 0 {
+					if c.hidden.X[(row*c.masks*c.queries+mq)*c.entities+entity] > 0 {
 						e = 0
 					}
 					weight, total = append(weight, e), total+e
@@ -92,7 +92,7 @@ func (c crowd) plain(x, w, wOut, bOut []float64) (out, logits []float64) {
 				for i := range n {
 					sum += read[i] * wOut[i*n+o]
 				}
-				if c.absent.x[row*c.queries+query] > 0 {
+				if c.absent.X[row*c.queries+query] > 0 {
 					sum = 0
 				}
 				out = append(out, sum)
@@ -120,14 +120,14 @@ func TestEntityAttention(t *testing.T) {
 				}
 				return append([]*Node{out, logits}, Gradient(ReduceAllSum(Mul(out, in[3])), by...)...)
 			}, c.x, c.hidden, c.absent, up)
-			x, w, wOut, bOut := wide(c.x.x), value(t, store, "/att/w"), value(t, store, "/att/out/w"), value(t, store, "/att/out/b")
+			x, w, wOut, bOut := wide(c.x.X), value(t, store, "/att/w"), value(t, store, "/att/out/w"), value(t, store, "/att/out/b")
 			out, logits := c.plain(x, w, wOut, bOut)
 			near(t, name+": out", got[0], out, 1e-5)
 			near(t, name+": logits", got[1], logits, 1e-5)
 			loss := func() (sum float64) {
 				y, _ := c.plain(x, w, wOut, bOut)
 				for i, y := range y {
-					sum += float64(up.x[i]) * y
+					sum += float64(up.X[i]) * y
 				}
 				return sum
 			}
@@ -142,14 +142,14 @@ func TestEntityAttention(t *testing.T) {
 // TestEntityAttentionBlind: queries that see nothing get the output bias, and no gradient goes to what they do not see.
 func TestEntityAttentionBlind(t *testing.T) {
 	c := newCrowd(2, 1, 3, 5, 4, 2)
-	for i := range c.hidden.x {
-		c.hidden.x[i] = 1
+	for i := range c.hidden.X {
+		c.hidden.X[i] = 1
 	}
-	for i := range c.x.x {
-		c.x.x[i] *= 100 // large logits
+	for i := range c.x.X {
+		c.x.X[i] *= 100 // large logits
 	}
-	clear(c.absent.x)
-	c.absent.x[1] = 1
+	clear(c.absent.X)
+	c.absent.X[1] = 1
 	each(t, func(t *testing.T, d *xla.Device) {
 		store := NewStore(rng.New(3))
 		got := call(t, d, store, func(s *model.Scope, in []*Node) []*Node {
@@ -166,7 +166,7 @@ func TestEntityAttentionBlind(t *testing.T) {
 			want = append(want, bias...)
 		}
 		near(t, "out", got[0], want, 0)
-		near(t, "dx", got[1], make([]float64, len(c.x.x)), 0)
+		near(t, "dx", got[1], make([]float64, len(c.x.X)), 0)
 		near(t, "dW_in", got[2], make([]float64, 4*12), 0)
 	})
 }
@@ -179,20 +179,20 @@ func TestEntityAttentionOrder(t *testing.T) {
 	order := append([]int{0, 1, 2}, 5, 3, 6, 4)
 	moved, padded := newCrowd(rows, 1, queries, entities, width, 2), newCrowd(rows, 1, queries, entities+more, width, 2)
 	padded.absent = c.absent
-	for i := range padded.x.x {
-		padded.x.x[i] *= 50
+	for i := range padded.x.X {
+		padded.x.X[i] *= 50
 	}
-	for i := range padded.hidden.x {
-		padded.hidden.x[i] = 1
+	for i := range padded.hidden.X {
+		padded.hidden.X[i] = 1
 	}
 	for row := range rows {
 		for e, from := range order {
-			copy(moved.x.x[(row*entities+e)*width:][:width], c.x.x[(row*entities+from)*width:][:width])
-			copy(padded.x.x[(row*(entities+more)+e)*width:][:width], c.x.x[(row*entities+e)*width:][:width])
+			copy(moved.x.X[(row*entities+e)*width:][:width], c.x.X[(row*entities+from)*width:][:width])
+			copy(padded.x.X[(row*(entities+more)+e)*width:][:width], c.x.X[(row*entities+e)*width:][:width])
 			for q := range queries {
 				at := row*queries + q
-				moved.hidden.x[at*entities+e] = c.hidden.x[at*entities+from]
-				padded.hidden.x[at*(entities+more)+e] = c.hidden.x[at*entities+e]
+				moved.hidden.X[at*entities+e] = c.hidden.X[at*entities+from]
+				padded.hidden.X[at*(entities+more)+e] = c.hidden.X[at*entities+e]
 			}
 		}
 	}
@@ -294,12 +294,12 @@ func BenchmarkEntityAttention(b *testing.B) {
 					out = append(out, ReduceAllSum(Square(g)))
 				}
 				return out
-			}, xla.F32(c.x.dims...), xla.F32(c.hidden.dims...), xla.F32(c.absent.dims...))
+			}, xla.F32(c.x.Dims...), xla.F32(c.hidden.Dims...), xla.F32(c.absent.Dims...))
 			if err != nil {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				if _, err := p.Call(c.x.x, c.hidden.x, c.absent.x); err != nil {
+				if _, err := p.Call(c.x.X, c.hidden.X, c.absent.X); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -14,9 +14,9 @@ import (
 // TestPoolGroups: four agents with groups {0, 2}, {1} and nobody in the last slot; agent 3 belongs to none. Both
 // members of the first group hold the maximum −2 of the second value.
 func TestPoolGroups(t *testing.T) {
-	e := array{[]int{1, 4, 2}, []float32{-5, -2, 7, 8, -3, -2, 99, 99}}
-	group := array{[]int{1, 4, 3}, []float32{1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0}}
-	up := array{[]int{1, 3, 2}, []float32{1, 10, 2, 20, 3, 30}}
+	e := array{Dims: []int{1, 4, 2}, X: []float32{-5, -2, 7, 8, -3, -2, 99, 99}}
+	group := array{Dims: []int{1, 4, 3}, X: []float32{1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0}}
+	up := array{Dims: []int{1, 3, 2}, X: []float32{1, 10, 2, 20, 3, 30}}
 	each(t, func(t *testing.T, d *xla.Device) {
 		got := call(t, d, NewStore(rng.New(1)), func(_ *model.Scope, in []*Node) []*Node {
 			s := PoolGroups(in[0], in[1])
@@ -31,7 +31,7 @@ func TestPoolGroups(t *testing.T) {
 func TestPoolGroupsRandom(t *testing.T) {
 	const rows, agents, slots, k = 6, 8, 4, 5
 	r := rng.New(4).Rand()
-	e, group, turned := noise("e", rows, agents, k), array{[]int{rows, agents, slots}, make([]float32, rows*agents*slots)}, array{[]int{rows, agents, slots}, make([]float32, rows*agents*slots)}
+	e, group, turned := noise("e", rows, agents, k), array{Dims: []int{rows, agents, slots}, X: make([]float32, rows*agents*slots)}, array{Dims: []int{rows, agents, slots}, X: make([]float32, rows*agents*slots)}
 	want, moved := make([]float64, rows*slots*k), make([]float64, rows*slots*k)
 	for i := range want {
 		want[i] = math.Inf(-1)
@@ -41,10 +41,10 @@ func TestPoolGroupsRandom(t *testing.T) {
 		if slot == slots || slot == i/agents%slots {
 			continue // so that each row has an empty slot
 		}
-		group.x[i*slots+slot], turned.x[i*slots+(slot+1)%slots] = 1, 1
+		group.X[i*slots+slot], turned.X[i*slots+(slot+1)%slots] = 1, 1
 		for j := range k {
 			at := &want[(i/agents*slots+slot)*k+j]
-			*at = max(*at, float64(e.x[i*k+j]))
+			*at = max(*at, float64(e.X[i*k+j]))
 		}
 	}
 	for i := range want {
@@ -54,12 +54,12 @@ func TestPoolGroupsRandom(t *testing.T) {
 		row, slot, j := i/(slots*k), i/k%slots, i%k
 		moved[(row*slots+(slot+1)%slots)*k+j] = want[i]
 	}
-	up, slope := noise("up", rows, slots, k), make([]float64, len(e.x)) // random values: one member holds each maximum
+	up, slope := noise("up", rows, slots, k), make([]float64, len(e.X)) // random values: one member holds each maximum
 	for i := range slope {
 		for slot := range slots {
 			at := (i/(agents*k)*slots+slot)*k + i%k
-			if group.x[i/k*slots+slot] > 0 && float64(e.x[i]) == want[at] {
-				slope[i] = float64(up.x[at])
+			if group.X[i/k*slots+slot] > 0 && float64(e.X[i]) == want[at] {
+				slope[i] = float64(up.X[at])
 			}
 		}
 	}
@@ -97,7 +97,7 @@ func BenchmarkPoolGroups(b *testing.B) {
 		group[i*4+i*7%4] = 1
 	}
 	for b.Loop() {
-		if _, err := p.Call(e.x, group); err != nil {
+		if _, err := p.Call(e.X, group); err != nil {
 			b.Fatal(err)
 		}
 	}

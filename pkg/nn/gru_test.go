@@ -33,10 +33,10 @@ var gruShapes = []gruShape{
 // keep draws where episodes begin: a third of the rows and steps.
 func (c gruShape) keep() array {
 	a := noise("keep", c.nets, c.steps, c.rows)
-	for i, x := range a.x {
-		a.x[i] = 1
+	for i, x := range a.X {
+		a.X[i] = 1
 		if c.resets && x < -1./3 {
-			a.x[i] = 0
+			a.X[i] = 0
 		}
 	}
 	return a
@@ -89,14 +89,14 @@ func TestGRU(t *testing.T) {
 					k = nil
 				}
 				y := GRU(s.In("gru"), in[0], in[1], k)
-				y.AssertDims(up.dims...)
+				y.AssertDims(up.Dims...)
 				by := []*Node{in[0], in[1]}
 				for _, v := range Params(s, y.Graph()) { // sorted: bh, bi, wh, wi
 					by = append(by, v.NodeValue(y.Graph()))
 				}
 				return append([]*Node{y}, Gradient(ReduceAllSum(Mul(y, in[3])), by...)...)
 			}, x, h0, keep, up)
-			x64, h64, k64, up64 := wide(x.x), wide(h0.x), wide(keep.x), wide(up.x)
+			x64, h64, k64, up64 := wide(x.X), wide(h0.X), wide(keep.X), wide(up.X)
 			var p [4][]float64
 			for i, name := range []string{"bh", "bi", "wh", "wi"} {
 				p[i] = value(t, store, "/gru/"+name)
@@ -135,9 +135,9 @@ func TestGRUSteps(t *testing.T) {
 			}
 			return out
 		}
-		h := h0.x
+		h := h0.X
 		for step := range steps {
-			out, err := p.Call(at(x.x, step, rows*in), h, at(keep.x, step, rows))
+			out, err := p.Call(at(x.X, step, rows*in), h, at(keep.X, step, rows))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,16 +148,16 @@ func TestGRUSteps(t *testing.T) {
 			}
 			near(t, fmt.Sprintf("step %d", step), h, want, 1e-6)
 		}
-		for i := range keep.x { // everything begins at step 3
-			keep.x[i] = 1
+		for i := range keep.X { // everything begins at step 3
+			keep.X[i] = 1
 			if i/rows%steps == 3 {
-				keep.x[i] = 0
+				keep.X[i] = 0
 			}
 		}
 		one := wide(call(t, d, store, layer, x, h0, keep)[0].([]float32))
-		for i := range x.x { // other inputs before
+		for i := range x.X { // other inputs before
 			if i/(rows*in)%steps < 3 {
-				x.x[i] = -2 * x.x[i]
+				x.X[i] = -2 * x.X[i]
 			}
 		}
 		two := wide(call(t, d, store, layer, x, noise("other", nets, rows, hidden), keep)[0].([]float32))
@@ -240,7 +240,7 @@ func BenchmarkGRU(b *testing.B) {
 			}
 			x, up := noise("x", 1, c.steps, c.rows, width), noise("up", 1, c.steps, c.rows, width)
 			for b.Loop() {
-				if _, err := p.Call(x.x, up.x); err != nil {
+				if _, err := p.Call(x.X, up.X); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -2,8 +2,6 @@ package nn
 
 import (
 	"fmt"
-	"math"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -11,59 +9,19 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/muster-marl/muster/pkg/rng"
 	"github.com/muster-marl/muster/pkg/xla"
+	"github.com/muster-marl/muster/pkg/xla/xlatest"
 )
 
-// each runs a test on the pure-Go backend and, where a plugin is found, on XLA.
-func each(t *testing.T, f func(t *testing.T, d *xla.Device)) {
-	for _, config := range []string{xla.Go, "xla:cpu"} {
-		t.Run(config, func(t *testing.T) {
-			if found := xla.Config(); config != xla.Go && !strings.HasPrefix(found, "xla") {
-				t.Skipf("XLA is not tested: the backend here is %s", found)
-			}
-			d, err := xla.Open(config, 2)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f(t, d)
-		})
-	}
-}
+// What the tests of this package are written with.
+type array = xlatest.Array
 
-// array is a host array with its dimensions.
-type array struct {
-	dims []int
-	x    []float32
-}
+var each, try, call, near = xlatest.Each, xlatest.Try, xlatest.Call, xlatest.Near
 
 // noise is an array of numbers in (−1, 1), other ones for another name.
 func noise(name string, dims ...int) array {
-	a := array{dims, make([]float32, volume(dims))}
-	uniform(rng.New(1).Split(name), 1, a.x)
+	a := array{Dims: dims, X: make([]float32, volume(dims))}
+	uniform(rng.New(1).Split(name), 1, a.X)
 	return a
-}
-
-// try compiles f and calls it once.
-func try(t *testing.T, d *xla.Device, store *model.Store, f func(s *model.Scope, in []*Node) []*Node, in ...array) ([]any, error) {
-	t.Helper()
-	var inputs []xla.Input
-	var args []any
-	for _, a := range in {
-		inputs, args = append(inputs, xla.F32(a.dims...)), append(args, a.x)
-	}
-	p, err := xla.Compile(d, t.Name(), store, f, inputs...)
-	if err != nil {
-		return nil, err
-	}
-	return p.Call(args...)
-}
-
-func call(t *testing.T, d *xla.Device, store *model.Store, f func(s *model.Scope, in []*Node) []*Node, in ...array) []any {
-	t.Helper()
-	out, err := try(t, d, store, f, in...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
 }
 
 // value is the variable at path as float64.
@@ -86,19 +44,6 @@ func wide(x []float32) []float64 {
 		out[i] = float64(x[i])
 	}
 	return out
-}
-
-func near(t *testing.T, what string, got any, want []float64, tolerance float64) {
-	t.Helper()
-	x, ok := got.([]float32)
-	if !ok || len(x) != len(want) {
-		t.Fatalf("%s: %T of %d values, want %d", what, got, reflect.ValueOf(got).Len(), len(want))
-	}
-	for i := range x {
-		if d := math.Abs(float64(x[i]) - want[i]); !(d <= tolerance*(1+math.Abs(want[i]))) {
-			t.Fatalf("%s[%d] = %v, want %v", what, i, x[i], want[i])
-		}
-	}
 }
 
 // layer is a layer as graph function and, in plain Go, from its definition: x, weights and biases to y.
@@ -217,7 +162,7 @@ func TestLayers(t *testing.T) {
 				params = len(by) - 1
 				return append([]*Node{y}, Gradient(ReduceAllSum(Mul(y, in[1])), by...)...)
 			}, noise("x", l.in...), noise("up", l.out...))
-			x, up := wide(noise("x", l.in...).x), wide(noise("up", l.out...).x)
+			x, up := wide(noise("x", l.in...).X), wide(noise("up", l.out...).X)
 			var w, b []float64
 			if params > 0 {
 				w, b = value(t, store, "/layer/w"), value(t, store, "/layer/b")
@@ -258,7 +203,7 @@ func TestPoolTies(t *testing.T) {
 	each(t, func(t *testing.T, d *xla.Device) {
 		out := call(t, d, NewStore(rng.New(1)), func(_ *model.Scope, in []*Node) []*Node {
 			return Gradient(ReduceAllSum(Mul(MaxPool2(in[0]), in[1])), in[0])
-		}, array{[]int{1, 1, 2, 4, 1}, []float32{5, 5, 1, 7, 5, 5, 7, 0}}, array{[]int{1, 1, 1, 2, 1}, []float32{8, 2}})
+		}, array{Dims: []int{1, 1, 2, 4, 1}, X: []float32{5, 5, 1, 7, 5, 5, 7, 0}}, array{Dims: []int{1, 1, 1, 2, 1}, X: []float32{8, 2}})
 		g := wide(out[0].([]float32))
 		near(t, "sums", []float32{float32(g[0] + g[1] + g[4] + g[5]), float32(g[3] + g[6]), float32(g[2] + g[7])}, []float64{8, 2, 0}, 1e-6)
 	})

@@ -22,7 +22,7 @@ func TestLibraryEvenKernels(t *testing.T) {
 		for k := 2; k <= 3; k++ {
 			out := size - k + 1
 			image, kernel, up := noise("x", 1, size, size, 1), noise("kernel", k, k, 1, 1), noise("up", 1, out, out, 1)
-			x, w, u := wide(image.x), wide(kernel.x), wide(up.x)
+			x, w, u := wide(image.X), wide(kernel.X), wide(up.X)
 			want := differences(x, func() (sum float64) {
 				for i := range out * out {
 					for j := range k * k {
@@ -74,7 +74,7 @@ func TestLibraryIf(t *testing.T) {
 			once := NewClosure(g, func(*Graph) []*Node { return []*Node{in[0]} })
 			y := If(GreaterThan(in[1], ScalarZero(g, in[1].DType())), twice, once)[0]
 			return append([]*Node{y}, Gradient(y, in[0])...)
-		}, array{nil, []float32{3}}, array{nil, []float32{1}})
+		}, array{Dims: nil, X: []float32{3}}, array{Dims: nil, X: []float32{1}})
 		if d.Name() == "xla" {
 			if err == nil {
 				t.Errorf("XLA captures values in branches now: value and gradient %v", out)
@@ -106,7 +106,7 @@ func TestLibraryWhile(t *testing.T) {
 		}
 		double := func(x *Node) *Node { return Add(x, x) }
 		sum := func(x *Node) *Node { return ReduceAndKeep(Add(x, x), ReduceSum, 0) }
-		start := array{[]int{1}, []float32{3}}
+		start := array{Dims: []int{1}, X: []float32{3}}
 		for name, c := range map[string]struct {
 			f    func(x *Node) []*Node
 			want string // in the error; "" if there is none

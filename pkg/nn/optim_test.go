@@ -14,8 +14,8 @@ import (
 
 // TestClip: two networks with gradients (3, 4; 12) of norm 13 and (0.3, 0.4; 0) of norm 0.5, and a third without any.
 func TestClip(t *testing.T) {
-	a := array{[]int{3, 1, 2}, []float32{3, 4, 0.3, 0.4, 0, 0}}
-	b := array{[]int{3, 1}, []float32{12, 0, 0}}
+	a := array{Dims: []int{3, 1, 2}, X: []float32{3, 4, 0.3, 0.4, 0, 0}}
+	b := array{Dims: []int{3, 1}, X: []float32{12, 0, 0}}
 	both := math.Sqrt(13*13 + 0.5*0.5)
 	k := 6.5 / both
 	each(t, func(t *testing.T, d *xla.Device) {
@@ -28,8 +28,8 @@ func TestClip(t *testing.T) {
 		}{
 			{"by network", ClipByNetNorm, 6.5, []float64{13, 0.5, 0}, []float64{1.5, 2, 0.3, 0.4, 0, 0}, []float64{6, 0, 0}},
 			{"together", ClipByGlobalNorm, 6.5, []float64{both}, []float64{3 * k, 4 * k, 0.3 * k, 0.4 * k, 0, 0}, []float64{12 * k, 0, 0}},
-			{"by network, all below", ClipByNetNorm, 14, []float64{13, 0.5, 0}, wide(a.x), wide(b.x)},
-			{"together, below", ClipByGlobalNorm, 14, []float64{both}, wide(a.x), wide(b.x)},
+			{"by network, all below", ClipByNetNorm, 14, []float64{13, 0.5, 0}, wide(a.X), wide(b.X)},
+			{"together, below", ClipByGlobalNorm, 14, []float64{both}, wide(a.X), wide(b.X)},
 		} {
 			out := call(t, d, NewStore(rng.New(1)), func(_ *model.Scope, in []*Node) []*Node {
 				clipped, norm := c.clip(in, c.most)
@@ -38,7 +38,7 @@ func TestClip(t *testing.T) {
 			near(t, c.name+": a", out[0], c.a, 1e-6)
 			near(t, c.name+": b", out[1], c.b, 1e-6)
 			near(t, c.name+": norm", out[2], c.norms, 1e-6)
-			if c.most == 14 && (!reflect.DeepEqual(out[0], a.x) || !reflect.DeepEqual(out[1], b.x)) {
+			if c.most == 14 && (!reflect.DeepEqual(out[0], a.X) || !reflect.DeepEqual(out[1], b.X)) {
 				t.Errorf("%s: %v changes gradients that are small", c.name, out)
 			}
 		}
@@ -181,7 +181,7 @@ func TestAdamNames(t *testing.T) {
 	call(t, d, store, func(s *model.Scope, in []*Node) []*Node {
 		DefaultAdam().Step(s.In("adam"), []*model.Variable{s.In("x").GetVariable("y"), s.GetVariable("x_y")}, in[:2], in[0], in[2])
 		return in
-	}, array{nil, []float32{1}}, array{nil, []float32{2}}, array{nil, []float32{1}})
+	}, array{Dims: nil, X: []float32{1}}, array{Dims: nil, X: []float32{2}}, array{Dims: nil, X: []float32{1}})
 	moments, err := xla.Values(store, "/adam")
 	if err != nil || len(moments) != 4 {
 		t.Errorf("%d moments, want 4 (%v)", len(moments), err)

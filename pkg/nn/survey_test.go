@@ -60,11 +60,11 @@ func (c crowd) withGradients(t *testing.T, d *xla.Device, f func(*model.Scope, [
 			by = append(by, v.NodeValue(y.Graph()))
 		}
 		return append([]*Node{y}, Gradient(ReduceAllSum(Square(y)), by...)...)
-	}, xla.F32(c.x.dims...), xla.F32(c.hidden.dims...), xla.F32(c.absent.dims...))
+	}, xla.F32(c.x.Dims...), xla.F32(c.hidden.Dims...), xla.F32(c.absent.Dims...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := p.Call(c.x.x, c.hidden.x, c.absent.x)
+	out, err := p.Call(c.x.X, c.hidden.X, c.absent.X)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,11 +40,11 @@ func TestOrthogonal(t *testing.T) {
 
 func TestLayerNormAndGELU(t *testing.T) {
 	each(t, func(t *testing.T, d *xla.Device) {
-		x := array{[]int{1, 1, 4}, []float32{1, 2, 3, 6}} // mean 3, variance 3.5
+		x := array{Dims: []int{1, 1, 4}, X: []float32{1, 2, 3, 6}} // mean 3, variance 3.5
 		out := call(t, d, NewStore(rng.New(1)), func(s *model.Scope, in []*Node) []*Node {
 			return []*Node{LayerNorm(s.In("norm"), in[0]), GELU(in[0])}
 		}, x)
-		for i, v := range x.x {
+		for i, v := range x.X {
 			want := (float64(v) - 3) / math.Sqrt(3.5+1e-5)
 			if got := float64(out[0].([]float32)[i]); math.Abs(got-want) > 1e-5 {
 				t.Errorf("layer norm of %v is %v, want %v", v, got, want)
@@ -60,8 +60,8 @@ func TestLayerNormAndGELU(t *testing.T) {
 // Two positions of width 2, one head, keys equal to queries. The second reads both: weights e^(k·q/√2).
 func TestAttend(t *testing.T) {
 	each(t, func(t *testing.T, d *xla.Device) {
-		q := array{[]int{1, 2, 2}, []float32{1, 0, 0, 2}}
-		v := array{[]int{1, 2, 2}, []float32{10, 20, 30, 40}}
+		q := array{Dims: []int{1, 2, 2}, X: []float32{1, 0, 0, 2}}
+		v := array{Dims: []int{1, 2, 2}, X: []float32{10, 20, 30, 40}}
 		out := call(t, d, NewStore(rng.New(1)), func(_ *model.Scope, in []*Node) []*Node {
 			last := Slice(in[0], AxisRange(), AxisRange(1, 2))
 			return []*Node{Attend(in[0], in[0], in[1], 1, true), Attend(last, in[0], in[1], 1, false), Attend(in[0], in[0], in[1], 2, true)}
@@ -91,7 +91,7 @@ func TestStepNets(t *testing.T) {
 	each(t, func(t *testing.T, d *xla.Device) {
 		for _, joined := range []bool{false, true} {
 			store := NewStore(rng.New(1))
-			one := array{nil, []float32{1}}
+			one := array{Dims: nil, X: []float32{1}}
 			step := func(nets func(g *Graph) *Node) map[string]xla.Value {
 				call(t, d, store, func(s *model.Scope, in []*Node) []*Node {
 					g := in[0].Graph()

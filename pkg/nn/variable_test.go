@@ -129,7 +129,7 @@ func TestLoadedVariables(t *testing.T) {
 				t.Fatal(err)
 			}
 			out, err := try(t, d, store, func(s *model.Scope, in []*Node) []*Node { return []*Node{Dense(s, in[0], 1)} },
-				array{[]int{1, 1, 2}, []float32{10, 1}})
+				array{Dims: []int{1, 1, 2}, X: []float32{10, 1}})
 			if c.want != "" {
 				if err == nil || !strings.Contains(err.Error(), c.want) {
 					t.Errorf("%v, want %s", err, c.want)

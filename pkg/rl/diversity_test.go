@@ -30,13 +30,13 @@ func team(n1, n2 int, sign float32) (e, group, present []float32) {
 // TestSimilarityDiversity: with opposite embeddings of two groups every pair counts −1; with equal ones those of
 // different groups count +1.
 func TestSimilarityDiversity(t *testing.T) {
-	e, group, present := array{dims: []int{6, 8, 3}}, array{dims: []int{6, 8, 4}}, array{dims: []int{6, 8}}
+	e, group, present := array{Dims: []int{6, 8, 3}}, array{Dims: []int{6, 8, 4}}, array{Dims: []int{6, 8}}
 	var want []float64
 	for _, n := range [][2]int{{4, 4}, {2, 3}, {1, 1}} {
 		within, across := float64(n[0]*(n[0]-1)+n[1]*(n[1]-1)), float64(2*n[0]*n[1])
 		for _, sign := range []float32{-1, 1} {
 			x, g, p := team(n[0], n[1], sign)
-			e.x, group.x, present.x = append(e.x, x...), append(group.x, g...), append(present.x, p...)
+			e.X, group.X, present.X = append(e.X, x...), append(group.X, g...), append(present.X, p...)
 			want = append(want, -within+float64(sign)*across)
 		}
 	}
@@ -128,7 +128,7 @@ func TestSimilarityDiversityPairs(t *testing.T) {
 
 func TestSimilarityDiversityRefuses(t *testing.T) {
 	each(t, func(t *testing.T, d *xla.Device) {
-		x, p := array{[]int{2, 3, 4}, make([]float32, 24)}, array{[]int{2, 4}, make([]float32, 8)}
+		x, p := array{Dims: []int{2, 3, 4}, X: make([]float32, 24)}, array{Dims: []int{2, 4}, X: make([]float32, 8)}
 		_, err := try(t, d, func(in []*Node) []*Node { return []*Node{SimilarityDiversity(in[0], in[0], in[1])} }, x, p)
 		want := "rl: SimilarityDiversity takes e [row, agent, k], group [row, agent, slot] and present [row, agent], got (Float32)[2, 3, 4], (Float32)[2, 3, 4] and (Float32)[2, 4]"
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -11,75 +11,32 @@ import (
 	"github.com/muster-marl/muster/pkg/nn"
 	"github.com/muster-marl/muster/pkg/rng"
 	"github.com/muster-marl/muster/pkg/xla"
+	"github.com/muster-marl/muster/pkg/xla/xlatest"
 )
 
-// each runs a test on the pure-Go backend and, where a plugin is found, on XLA.
-func each(t *testing.T, f func(t *testing.T, d *xla.Device)) {
-	for _, config := range []string{xla.Go, "xla:cpu"} {
-		t.Run(config, func(t *testing.T) {
-			if found := xla.Config(); config != xla.Go && !strings.HasPrefix(found, "xla") {
-				t.Skipf("XLA is not tested: the backend here is %s", found)
-			}
-			d, err := xla.Open(config, 2)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f(t, d)
-		})
-	}
-}
+// What the tests of this package are written with; their graphs have no variables.
+type array = xlatest.Array
 
-// array is a host array with its dimensions.
-type array struct {
-	dims []int
-	x    []float32
-}
+var each, near = xlatest.Each, xlatest.Near
 
-// try compiles f and calls it once.
 func try(t *testing.T, d *xla.Device, f func(in []*Node) []*Node, in ...array) ([]any, error) {
 	t.Helper()
-	var inputs []xla.Input
-	var args []any
-	for _, a := range in {
-		inputs, args = append(inputs, xla.F32(a.dims...)), append(args, a.x)
-	}
-	p, err := xla.Compile(d, t.Name(), nn.NewStore(rng.New(1)), func(_ *model.Scope, in []*Node) []*Node { return f(in) }, inputs...)
-	if err != nil {
-		return nil, err
-	}
-	return p.Call(args...)
+	return xlatest.Try(t, d, model.NewStore(), func(_ *model.Scope, in []*Node) []*Node { return f(in) }, in...)
 }
 
 func call(t *testing.T, d *xla.Device, f func(in []*Node) []*Node, in ...array) []any {
 	t.Helper()
-	out, err := try(t, d, f, in...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func near(t *testing.T, what string, got any, want []float64, tolerance float64) {
-	t.Helper()
-	x, ok := got.([]float32)
-	if !ok || len(x) != len(want) {
-		t.Fatalf("%s: %T %v, want %d values", what, got, got, len(want))
-	}
-	for i := range x {
-		if d := math.Abs(float64(x[i]) - want[i]); !(d <= tolerance*(1+math.Abs(want[i]))) {
-			t.Fatalf("%s[%d] = %v, want %v", what, i, x[i], want[i])
-		}
-	}
+	return xlatest.Call(t, d, model.NewStore(), func(_ *model.Scope, in []*Node) []*Node { return f(in) }, in...)
 }
 
 // TestLambda: three episodes of a sample of three steps, with γ = ½ by hand. The first ends with its second step, the
 // second goes on throughout, the third stops at its second step without an end. What padding holds must not matter.
 func TestLambda(t *testing.T) {
 	nan := float32(math.NaN())
-	reward := array{[]int{3, 3, 1}, []float32{1, 1, 1, 2, 2, 2, nan, 3, 7}}
-	next := array{[]int{3, 3, 1}, []float32{4, 4, 4, 8, 8, 8, 9, 16, nan}}
-	ends := array{[]int{3, 3, 1}, []float32{0, 0, 0, 1, 0, 0, 1, 0, 0}}
-	filled := array{[]int{3, 3, 1}, []float32{1, 1, 1, 1, 1, 1, 0, 1, 0}}
+	reward := array{Dims: []int{3, 3, 1}, X: []float32{1, 1, 1, 2, 2, 2, nan, 3, 7}}
+	next := array{Dims: []int{3, 3, 1}, X: []float32{4, 4, 4, 8, 8, 8, 9, 16, nan}}
+	ends := array{Dims: []int{3, 3, 1}, X: []float32{0, 0, 0, 1, 0, 0, 1, 0, 0}}
+	filled := array{Dims: []int{3, 3, 1}, X: []float32{1, 1, 1, 1, 1, 1, 0, 1, 0}}
 	each(t, func(t *testing.T, d *xla.Device) {
 		out := call(t, d, func(in []*Node) []*Node {
 			var list []*Node
@@ -108,35 +65,35 @@ func TestLambdaLoop(t *testing.T) {
 				lambda := r.Float64()
 				n := time * batch * k
 				values := func() array {
-					a := array{[]int{time, batch, k}, make([]float32, n)}
-					for i := range a.x {
-						a.x[i] = float32(r.NormFloat64())
+					a := array{Dims: []int{time, batch, k}, X: make([]float32, n)}
+					for i := range a.X {
+						a.X[i] = float32(r.NormFloat64())
 					}
 					return a
 				}
 				reward, next := values(), values()
-				ends := array{[]int{time, batch, columns}, make([]float32, time*batch*columns)}
-				filled := array{ends.dims, make([]float32, len(ends.x))}
+				ends := array{Dims: []int{time, batch, columns}, X: make([]float32, time*batch*columns)}
+				filled := array{Dims: ends.Dims, X: make([]float32, len(ends.X))}
 				for b := range batch {
 					for c := range columns {
 						last, over := r.IntN(time), r.IntN(3) > 0
 						for at := range last + 1 {
-							filled.x[(at*batch+b)*columns+c] = 1
+							filled.X[(at*batch+b)*columns+c] = 1
 						}
 						if over {
-							ends.x[(last*batch+b)*columns+c] = 1
+							ends.X[(last*batch+b)*columns+c] = 1
 						}
 					}
 				}
 				want := make([]float64, n)
 				for i := n - 1; i >= 0; i-- {
-					flag := func(a array, i int) bool { return i < n && a.x[i/k*columns+i%k%columns] > 0 }
+					flag := func(a array, i int) bool { return i < n && a.X[i/k*columns+i%k%columns] > 0 }
 					if !flag(filled, i) {
 						continue
 					}
-					want[i] = float64(reward.x[i])
+					want[i] = float64(reward.X[i])
 					later := i + batch*k
-					switch v := float64(next.x[i]); {
+					switch v := float64(next.X[i]); {
 					case flag(ends, i):
 					case flag(filled, later):
 						want[i] += gamma * ((1-lambda)*v + lambda*want[later])
@@ -165,7 +122,7 @@ func TestLambdaRefuses(t *testing.T) {
 				for _, d := range dims {
 					n *= d
 				}
-				return array{dims, make([]float32, n)}
+				return array{Dims: dims, X: make([]float32, n)}
 			}
 			_, err := try(t, d, func(in []*Node) []*Node { return []*Node{Lambda(in[0], in[1], in[2], in[2], 1, 1)} }, zero(dims[0]), zero(dims[1]), zero(dims[2]))
 			if err == nil || !strings.Contains(err.Error(), want) {

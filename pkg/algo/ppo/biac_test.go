@@ -19,15 +19,7 @@ func TestBiACSolvesGames(t *testing.T) {
 	for _, w := range []matrix.Game{
 		matrix.SkewedPenalty(-100), matrix.Mixing(), matrix.MixingReverse(), matrix.Climbing(), matrix.Preference(), matrix.Chicken(), matrix.TeamGame(), matrix.TeamClimbing(),
 	} {
-		l, err := train.NewLoop(w, bilevel(), train.Setup{Key: rng.New(1)}, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for l.Steps() < 3000 {
-			if err := l.Iterate(); err != nil {
-				t.Fatal(err)
-			}
-		}
+		l := trained(t, w, bilevel(), train.Setup{Key: rng.New(1)}, 3000)
 		if got, want := (played{loop: l}).choose(t, w), stackelberg(t, w); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", w.Name, got, want)
 		}
@@ -39,15 +31,7 @@ func TestBiACSolvesSteps(t *testing.T) {
 	w := matrix.Coordination()
 	b := bilevel()
 	b.Epsilon = Linear{1, 0.1, 20_000}
-	l, err := train.NewLoop(w, b, train.Setup{Key: rng.New(1)}, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for l.Steps() < 40_000 {
-		if err := l.Iterate(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	l := trained(t, w, b, train.Setup{Key: rng.New(1)}, 40_000)
 	result, err := eval.Run(t.Context(), w, l.Learner.Policy(), rng.New(1), eval.Plan{Stream: "eval", Episodes: 1, Envs: 1})
 	if err != nil {
 		t.Fatal(err)

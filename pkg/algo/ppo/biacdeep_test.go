@@ -29,20 +29,10 @@ func deepest(steps int64) DeepBiAC {
 // hopeful leaders count on the reply that is best for themselves.
 func hopeful(values, _ *Node) *Node { return ReduceMax(values, 2) }
 
-// bilevelPlay trains d and returns the loop, for its policy.
+// bilevelPlay trains d and returns what is then chosen greedily.
 func bilevelPlay(t *testing.T, d DeepBiAC, w matrix.Game, steps int64) []int32 {
 	t.Helper()
-	l, err := train.NewLoop(w, d, train.Setup{Key: rng.New(1), Backend: xla.Go, Threads: 1}, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	for l.Steps() < steps {
-		if err := l.Iterate(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return played{loop: l}.choose(t, w)
+	return played{loop: trained(t, w, d, train.Setup{Key: rng.New(1), Backend: xla.Go, Threads: 1}, steps)}.choose(t, w)
 }
 
 // In Climbing the leader's best entry, 30, is no reply of the follower: who foresees replies ends at (0, 0), which pays 20
@@ -89,16 +79,7 @@ func TestDeepBiACSolvesSteps(t *testing.T) {
 func stepsPlay(t *testing.T, d DeepBiAC, seed uint64, steps int64) float64 {
 	t.Helper()
 	w := matrix.Coordination()
-	l, err := train.NewLoop(w, d, train.Setup{Key: rng.New(seed), Threads: 1}, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	for l.Steps() < steps {
-		if err := l.Iterate(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	l := trained(t, w, d, train.Setup{Key: rng.New(seed), Threads: 1}, steps)
 	result, err := eval.Run(t.Context(), w, l.Learner.Policy(), rng.New(1), eval.Plan{Stream: "eval", Episodes: 1, Envs: 1})
 	if err != nil {
 		t.Fatal(err)

@@ -4,45 +4,18 @@ import (
 	"strings"
 	"testing"
 
-	. "github.com/gomlx/gomlx/core/graph"
-	"github.com/gomlx/gomlx/ml/model"
 	"github.com/muster-marl/muster/pkg/env"
 	"github.com/muster-marl/muster/pkg/env/matrix"
 	"github.com/muster-marl/muster/pkg/env/oligopoly"
-	"github.com/muster-marl/muster/pkg/nn"
 	"github.com/muster-marl/muster/pkg/policy"
 	"github.com/muster-marl/muster/pkg/rng"
 	"github.com/muster-marl/muster/pkg/train"
 	"github.com/muster-marl/muster/pkg/train/traintest"
 	"github.com/muster-marl/muster/pkg/xla"
+	"github.com/muster-marl/muster/pkg/xla/xlatest"
 )
 
-// backends lists the pure-Go backend, and XLA where a plugin is installed.
-func backends(t testing.TB) []string {
-	if c := xla.Config(); c != xla.Go {
-		return []string{xla.Go, c}
-	}
-	t.Log("no XLA plugin: only the pure-Go backend is tested")
-	return []string{xla.Go}
-}
-
-// onGo runs a graph function on the Go backend.
-func onGo(t *testing.T, f func(s *model.Scope, in []*Node) []*Node, inputs []xla.Input, values ...any) []any {
-	t.Helper()
-	d, err := xla.Open(xla.Go, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := xla.Compile(d, t.Name(), nn.NewStore(rng.New(1)), f, inputs...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := p.Call(values...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
+var backends, onGo = xlatest.Backends, xlatest.OnGo
 
 func wantLine(t *testing.T, err error, want string) {
 	t.Helper()
@@ -62,6 +35,22 @@ func build(t testing.TB, s System, w env.World, backend string) *learner {
 		t.Fatal(err)
 	}
 	return l.(*learner)
+}
+
+// trained is the loop after so many steps.
+func trained(t *testing.T, w env.World, m train.Method, s train.Setup, steps int64) *train.Loop {
+	t.Helper()
+	l, err := train.NewLoop(w, m, s, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	for l.Steps() < steps {
+		if err := l.Iterate(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return l
 }
 
 // small are constants for quick tests: rollouts of 5 steps of 4 environments in two minibatches.

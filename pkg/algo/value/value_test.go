@@ -16,34 +16,10 @@ import (
 	"github.com/muster-marl/muster/pkg/train"
 	"github.com/muster-marl/muster/pkg/train/traintest"
 	"github.com/muster-marl/muster/pkg/xla"
+	"github.com/muster-marl/muster/pkg/xla/xlatest"
 )
 
-// backends lists the pure-Go backend, and XLA where a plugin is installed.
-func backends(t testing.TB) []string {
-	if c := xla.Config(); c != xla.Go {
-		return []string{xla.Go, c}
-	}
-	t.Log("no XLA plugin: only the pure-Go backend is tested")
-	return []string{xla.Go}
-}
-
-// onGo runs a graph function without variables on the Go backend.
-func onGo(t *testing.T, f func(s *model.Scope, in []*Node) []*Node, inputs []xla.Input, values ...any) []any {
-	t.Helper()
-	d, err := xla.Open(xla.Go, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := xla.Compile(d, t.Name(), nn.NewStore(rng.New(1)), f, inputs...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := p.Call(values...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
+var backends, onGo = xlatest.Backends, xlatest.OnGo
 
 // Two agents, three actions. Agent 0: the online weights prefer action 2, the target weights action 1, and
 // action 0, the best of all, is not available. Agent 1 is guided: only action 1 is available.
