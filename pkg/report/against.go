@@ -212,11 +212,17 @@ func (c Comparison) joined(t *Table, columns []column, found map[string][]Estima
 
 // howCounted says seeds, episodes, steps and the kind of interval.
 func howCounted(columns []column) string {
-	var seeds, episodes, steps []int64
+	var seeds, episodes, steps, before []int64
 	for _, c := range columns {
-		seeds = append(seeds, int64(len(c.evals)))
-		for _, e := range c.evals {
-			episodes, steps = append(episodes, int64(e.Episodes)), append(steps, e.Steps)
+		seeds = append(seeds, int64(len(c.evals[0])))
+		for at, evals := range c.evals {
+			for _, e := range evals {
+				if at > 0 {
+					before = append(before, int64(e.Episodes))
+				} else {
+					episodes, steps = append(episodes, int64(e.Episodes)), append(steps, e.Steps)
+				}
+			}
 		}
 	}
 	interval := "95 % bootstrap interval of the mean over seeds"
@@ -229,8 +235,12 @@ func howCounted(columns []column) string {
 	case most < enoughSeeds:
 		interval += " (of so few it spans their range)"
 	}
-	return fmt.Sprintf("Ours: %s per setting, %s per seed and cell, %s trained; %s.",
-		between(seeds, "seed"), between(episodes, "episode"), between(steps, "joint step"), interval)
+	during := ""
+	if len(before) > 0 {
+		during = ", before the end " + between(before, "episode")
+	}
+	return fmt.Sprintf("Ours: %s per setting, %s per seed and cell%s, %s trained; %s.",
+		between(seeds, "seed"), between(episodes, "episode"), during, between(steps, "joint step"), interval)
 }
 
 // between says a count, or its range.

@@ -60,6 +60,23 @@ func TestIntervalOverEpisodes(t *testing.T) {
 		"over the episodes of the only seed, which says nothing about other seeds")
 }
 
+// Rows of earlier steps are read from evaluations during training, of one seed over episodes and of two over seeds.
+func TestAgainstEarlier(t *testing.T) {
+	t.Setenv("MUSTER_RUNS", t.TempDir())
+	during := func(e run.Evaluation) run.Evaluation { e.Stream = "eval"; return e }
+	quarter, half := orders(100, []float64{1}, []float64{4}, []float64{0}, []float64{4}), orders(200, []float64{2}, []float64{4}, []float64{1}, []float64{4})
+	end := orders(200, []float64{3, 3}, []float64{4, 4}, []float64{3, 3}, []float64{4, 4})
+	store(t, "vdn", "toy/v6", 0, nil, during(quarter), during(half), end)
+	rows := []Quantity{Percent("100", "delivered_1", "generated_1").At(100), Percent("200", "delivered_1", "generated_1").At(200), Percent("end", "delivered_1", "generated_1")}
+	table := func(rows ...Quantity) Comparison { return Results("x", run.All("vdn/toy/v6/*"), nil, rows...) }
+	wants(t, render(t, table(rows...), "csv"), "100,25,25,25\n200,50,50,50\nend,75,75,75\n")
+	store(t, "vdn", "toy/v6", 1, nil, during(half), end)
+	refuses(t, table(rows...), "csv", "no evaluation after 100 steps; it has 200")
+	c := table(rows[1:]...)
+	wants(t, render(t, c, "csv"), "200,50,50,50\nend,75,75,75\n")
+	wants(t, render(t, c, "text"), "2 seeds per setting, 2 episodes per seed and cell, before the end 1 episode, 200 joint steps trained")
+}
+
 func TestAgainstAnotherTask(t *testing.T) {
 	t.Setenv("MUSTER_RUNS", t.TempDir())
 	for seed := range uint64(4) {

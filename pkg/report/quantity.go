@@ -17,16 +17,20 @@ type Quantity struct {
 	Name  string
 	Needs []string // metrics that Value reads; a run without them is an error
 	Value func(e *run.Evaluation) float64
+	steps int64 // of training before the evaluation; 0 is the final one
 }
+
+// At returns the quantity of an evaluation during training, after so many joint steps, in place of the final one.
+func (q Quantity) At(steps int64) Quantity { q.steps = steps; return q }
 
 // MeanOf is the mean of a metric over the episodes: "return", "win_rate", or what the world counts.
 func MeanOf(name, metric string) Quantity {
-	return Quantity{name, []string{metric}, func(e *run.Evaluation) float64 { return stats.Mean(e.Values(metric)) }}
+	return Quantity{Name: name, Needs: []string{metric}, Value: func(e *run.Evaluation) float64 { return stats.Mean(e.Values(metric)) }}
 }
 
 // Percent is 100 · Σ part / Σ whole over the episodes, as delivered of generated orders; NaN where whole is 0.
 func Percent(name, part, whole string) Quantity {
-	return Quantity{name, []string{part, whole}, func(e *run.Evaluation) float64 {
+	return Quantity{Name: name, Needs: []string{part, whole}, Value: func(e *run.Evaluation) float64 {
 		return 100 * sum(e.Values(part)) / sum(e.Values(whole))
 	}}
 }
@@ -59,14 +63,14 @@ func sum(x []float64) float64 {
 
 const tableResamples = 2000 // of runs, for intervals in tables
 
-// column is one setting's final evaluations, one per run.
+// column is one setting's evaluations, one per run: under 0 the final ones, under steps those that quantities name with At.
 type column struct {
 	name  string
-	evals []*run.Evaluation
+	evals map[int64][]*run.Evaluation
 }
 
-// readColumns puts the final evaluations of a cell under the settings that place gives, and checks that they
-// have what the quantities need.
+// readColumns puts the evaluations of a cell under the settings that place gives, and checks that they have what the
+// quantities need.
 func readColumns(runs run.Runs, place func(*run.Run) string, cell string, quantities []Quantity) ([]column, error) {
 	list, err := runs.List()
 	if err != nil {
@@ -77,41 +81,69 @@ func readColumns(runs run.Runs, place func(*run.Run) string, cell string, quanti
 	}
 	var columns []column
 	for _, g := range grouped(list, place) {
-		c := column{name: g.label}
+		c := column{g.label, map[int64][]*run.Evaluation{}}
 		for _, r := range g.runs {
 			if r.World != g.runs[0].World {
 				return nil, fmt.Errorf("report: column %q would mix %s on %s and %s on %s: give each environment a column of its own",
 					g.label, g.runs[0].Method, g.runs[0].World, r.Method, r.World)
 			}
-			e, err := r.Final(cell)
-			if err != nil {
+			found := map[int64]*run.Evaluation{}
+			if found[0], err = r.Final(cell); err != nil {
 				return nil, err
 			}
 			for _, q := range quantities {
+				if found[q.steps] == nil {
+					if found[q.steps], err = evaluatedAt(r, cell, q.steps); err != nil {
+						return nil, err
+					}
+				}
 				for _, need := range q.Needs {
-					if len(e.Values(need)) == 0 {
-						return nil, fmt.Errorf("report: the final evaluation of %s has no %q, which %q needs; it has %s",
-							r.Dir, need, q.Name, strings.Join(e.Names(), ", "))
+					if e := found[q.steps]; len(e.Values(need)) == 0 {
+						return nil, fmt.Errorf("report: the %s evaluation of %s has no %q, which %q needs; it has %s",
+							e.Stream, r.Dir, need, q.Name, strings.Join(e.Names(), ", "))
 					}
 				}
 			}
-			c.evals = append(c.evals, e)
+			for steps, e := range found {
+				c.evals[steps] = append(c.evals[steps], e)
+			}
 		}
 		columns = append(columns, c)
 	}
 	return columns, nil
 }
 
+// evaluatedAt is the evaluation during training after so many steps.
+func evaluatedAt(r *run.Run, cell string, steps int64) (*run.Evaluation, error) {
+	list, err := r.Evaluations()
+	if err != nil {
+		return nil, err
+	}
+	var had []string
+	for i := range list {
+		if e := &list[i]; e.Stream != "final" && e.Cell == cell {
+			if e.Steps == steps {
+				return e, nil
+			}
+			had = append(had, Thousands(e.Steps))
+		}
+	}
+	return nil, fmt.Errorf("report: %s has no evaluation after %s steps; it has %s", r.Dir, Thousands(steps), strings.Join(had, " and "))
+}
+
 // estimates returns each quantity of a column with its 95 % interval: of the mean over runs where there are
 // several, else over the episodes of the only run.
 func (c column) estimates(quantities []Quantity) ([]Estimate, error) {
-	if len(c.evals) == 1 {
-		return overEpisodes(c.evals[0], quantities), nil
-	}
 	out := make([]Estimate, len(quantities))
+	if len(c.evals[0]) == 1 {
+		for steps, evals := range c.evals {
+			overEpisodes(evals[0], steps, quantities, out)
+		}
+		return out, nil
+	}
 	for i, q := range quantities {
 		var values []float64
-		for _, e := range c.evals {
+		for _, e := range c.evals[q.steps] {
 			if v := q.Value(e); !math.IsNaN(v) {
 				values = append(values, v)
 			}
@@ -133,24 +165,28 @@ func (c column) estimates(quantities []Quantity) ([]Estimate, error) {
 	return out, nil
 }
 
-// overEpisodes resamples whole episodes, so that ratios keep numerator and denominator together.
-func overEpisodes(e *run.Evaluation, quantities []Quantity) []Estimate {
+// overEpisodes estimates those quantities that count after so many steps. It resamples whole episodes, so that ratios
+// keep numerator and denominator together.
+func overEpisodes(e *run.Evaluation, steps int64, quantities []Quantity, out []Estimate) {
 	r := rand.New(rand.NewPCG(1, 1))
 	found := make([][]float64, len(quantities))
 	for range tableResamples / 2 {
 		again := resampled(e, r)
 		for i, q := range quantities {
+			if q.steps != steps {
+				continue
+			}
 			if v := q.Value(again); !math.IsNaN(v) {
 				found[i] = append(found[i], v)
 			}
 		}
 	}
-	out := make([]Estimate, len(quantities))
 	for i, q := range quantities {
-		slices.Sort(found[i])
-		out[i] = Estimate{q.Value(e), stats.Interval{Low: stats.Quantile(0.025, found[i]), High: stats.Quantile(0.975, found[i])}}
+		if q.steps == steps {
+			slices.Sort(found[i])
+			out[i] = Estimate{q.Value(e), stats.Interval{Low: stats.Quantile(0.025, found[i]), High: stats.Quantile(0.975, found[i])}}
+		}
 	}
-	return out
 }
 
 // resampled is an evaluation of as many episodes, drawn from those of e with replacement. Outcomes, which are

@@ -58,7 +58,8 @@ func TestPages(t *testing.T) {
 			return reference(ReferenceMarket3(), r, sold...).Decimals(3)
 		}},
 		{"steer", "spread", reporttest.Summaries(t, "steer/steer/particle/spread-steer/*", "steer/mat/particle/spread-steer/*", "steer/mappo/particle/spread-steer/*"), func(r run.Runs) report.Report {
-			return reference(ReferenceSpread(), r, report.MeanOf("1,024,000", "return")).Decimals(1)
+			return reference(ReferenceSpread(), r, report.MeanOf("256,000", "return").At(256_000), report.MeanOf("512,000", "return").At(512_000),
+				report.MeanOf("1,024,000", "return")).Decimals(1)
 		}},
 		{"steer", "LQ team", reporttest.Summaries(t, "steer/*/lqteam/6/*"), func(r run.Runs) report.Report {
 			return report.Results("returns of the LQ team", r, method, returns, report.MeanOf("optimum of the same episodes", "optimum"))
