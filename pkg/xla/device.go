@@ -59,7 +59,8 @@ func Config() string {
 
 // Open returns the device of a configuration ("" is Config): "xla:cpu", "xla:cuda", "xla:/path/plugin.so" or
 // "go:ops_sequential". threads fixes the number that XLA computes with, on which last bits depend; 0 is
-// one per processor. A device is opened once per process and number of threads.
+// one per processor. The calling thread may help them, so 1 can keep two processors busy. A device is opened
+// once per process and number of threads.
 func Open(config string, threads int) (*Device, error) {
 	if config == "" {
 		config = Config()

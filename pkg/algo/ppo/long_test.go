@@ -74,12 +74,17 @@ func control(steps int64) Training {
 }
 
 // The check of the linear-quadratic team (8.15): returns within 5 % of the optimum in 1,000,000 steps, of networks that
-// see how far the carts are. Layer norms hide it: with them MAPPO ends at −15.7, where the optimum is −9.2.
+// see how far the carts are. Layer norms hide it: with them MAPPO ends at −15.7, where the optimum is −9.2. STEER, which
+// has them, takes an hour for a seed.
 func TestLinearQuadraticTeam(t *testing.T) {
 	const steps = 1_000_000
 	w, plain := lqteam.Six(), MLP{Hidden: 64, Plain: true}
-	for _, s := range []System{MAPPO(plain, control(steps)), HAPPO(plain, control(steps))} {
-		for seed := range uint64(3) {
+	for _, c := range []struct {
+		s     System
+		seeds uint64
+	}{{MAPPO(plain, control(steps)), 3}, {HAPPO(plain, control(steps)), 3}, {STEER(one(), Token, control(steps)), 1}} {
+		s := c.s
+		for seed := range c.seeds {
 			p := tried(t, s, w, seed, steps, train.Eval{Every: 50_000, Episodes: 20, Final: 200}, 21)
 			got, best := stats.Mean(p.final.Returns), stats.Mean(p.final.Metrics["optimum"])
 			t.Logf("%s, seed %d: greedy return %.3f, the optimum %.3f", s.Name, seed, got, best)
@@ -90,18 +95,25 @@ func TestLinearQuadraticTeam(t *testing.T) {
 	}
 }
 
-// The merging road (8.14) at densities 1 and 3: crashes in fewer than 5 % of episodes at density 1, more than 22 m/s.
+// The merging road (8.14) at densities 1 and 3, two seeds each: STEER crashes in fewer than 5 % of episodes at density 1, and in
+// fewer than MAPPO at density 3; more than 22 m/s.
 func TestMerging(t *testing.T) {
 	const steps = 1_000_000
 	for _, density := range []int{1, 3} {
-		w := highway.Paper(density)
+		w, crashed := highway.Paper(density), map[string]float64{}
 		for _, s := range []System{MAPPO(MLP{Hidden: 64}, Ours(Merging(), steps)), STEER(one(), Token, Ours(Merging(), steps))} {
-			p := tried(t, s, w, 0, steps, train.Eval{Every: 100_000, Episodes: 20, Final: 200}, 11)
-			crashed, speed := stats.Mean(p.final.Metrics["crashed"]), stats.Mean(p.final.Metrics["speed"])
-			t.Logf("%s, density %d: return %.1f, crashed in %.1f %%, %.1f m/s", s.Name, density, stats.Mean(p.final.Returns), 100*crashed, speed)
-			if density == 1 && crashed >= 0.05 || speed <= 22 {
-				t.Errorf("%s, density %d: crashed in %.1f %%, %.1f m/s, want less than 5 %% at density 1, and more than 22 m/s", s.Name, density, 100*crashed, speed)
+			for seed := range uint64(2) {
+				p := tried(t, s, w, seed, steps, train.Eval{Every: 100_000, Episodes: 20, Final: 200}, 11)
+				crashes, speed := stats.Mean(p.final.Metrics["crashed"]), stats.Mean(p.final.Metrics["speed"])
+				crashed[s.Name] += crashes / 2
+				t.Logf("%s, density %d, seed %d: return %.1f, crashed in %.1f %%, %.1f m/s", s.Name, density, seed, stats.Mean(p.final.Returns), 100*crashes, speed)
+				if speed <= 22 {
+					t.Errorf("%s, density %d, seed %d: %.1f m/s, want more than 22", s.Name, density, seed, speed)
+				}
 			}
+		}
+		if density == 1 && crashed["steer"] >= 0.05 || crashed["steer"] >= crashed["mappo"] {
+			t.Errorf("density %d: STEER crashes in %.1f %% and MAPPO in %.1f %%, want fewer, and less than 5 %% at density 1", density, 100*crashed["steer"], 100*crashed["mappo"])
 		}
 	}
 }
