@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"team":            {gonum},
 	"game":            {gonum},
 	"xla":             {gomlx, golang},
+	"xla/xlatest":     {"xla", gomlx},
 	"env":             {"rng"},
 	"env/envtest":     {"env", "rng"},
 	"env/*":           {"env", "rng", "game", gonum},

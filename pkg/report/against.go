@@ -214,10 +214,10 @@ func (c Comparison) joined(t *Table, columns []column, found map[string][]Estima
 func howCounted(columns []column) string {
 	var seeds, episodes, steps, before []int64
 	for _, c := range columns {
-		seeds = append(seeds, int64(len(c.evals[0])))
-		for at, evals := range c.evals {
+		seeds = append(seeds, int64(len(c.final())))
+		for when, evals := range c.evals {
 			for _, e := range evals {
-				if at > 0 {
+				if when.during {
 					before = append(before, int64(e.Episodes))
 				} else {
 					episodes, steps = append(episodes, int64(e.Episodes)), append(steps, e.Steps)

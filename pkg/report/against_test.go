@@ -71,10 +71,16 @@ func TestAgainstEarlier(t *testing.T) {
 	table := func(rows ...Quantity) Comparison { return Results("x", run.All("vdn/toy/v6/*"), nil, rows...) }
 	wants(t, render(t, table(rows...), "csv"), "100,25,25,25\n200,50,50,50\nend,75,75,75\n")
 	store(t, "vdn", "toy/v6", 1, nil, during(half), end)
-	refuses(t, table(rows...), "csv", "no evaluation after 100 steps; it has 200")
+	refuses(t, table(rows...), "csv", "no evaluation after 100 steps; the nearest: 200")
+	store(t, "vdn", "toy/v6", 2, nil, during(quarter), during(half), end)
+	refuses(t, table(Average("both", first, second.At(200))), "csv", `"both" averages quantities of different evaluations`)
+	wants(t, render(t, table(Average("both", first.At(200), second.At(200))), "csv"), "both,37.5,37.5,37.5")
+	refuses(t, table(first.At(150)), "csv", "no evaluation after 150 steps; the nearest: ")
+	refuses(t, Results("x", run.All("vdn/toy/v6/2"), nil, first.At(0)), "csv", "no evaluation after 0 steps; the nearest: 100")
+	refuses(t, Results("x", run.All("vdn/toy/v6/2"), nil, first.At(150)), "csv", "the nearest: 100 and 200")
 	c := table(rows[1:]...)
 	wants(t, render(t, c, "csv"), "200,50,50,50\nend,75,75,75\n")
-	wants(t, render(t, c, "text"), "2 seeds per setting, 2 episodes per seed and cell, before the end 1 episode, 200 joint steps trained")
+	wants(t, render(t, c, "text"), "3 seeds per setting, 2 episodes per seed and cell, before the end 1 episode, 200 joint steps trained")
 }
 
 func TestAgainstAnotherTask(t *testing.T) {

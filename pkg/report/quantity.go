@@ -17,11 +17,18 @@ type Quantity struct {
 	Name  string
 	Needs []string // metrics that Value reads; a run without them is an error
 	Value func(e *run.Evaluation) float64
-	steps int64 // of training before the evaluation; 0 is the final one
+	when  moment
+	mixed bool // averages parts of different moments, which is an error
+}
+
+// moment says which evaluation of a run: the final one, or one during training after so many joint steps.
+type moment struct {
+	during bool
+	steps  int64
 }
 
 // At returns the quantity of an evaluation during training, after so many joint steps, in place of the final one.
-func (q Quantity) At(steps int64) Quantity { q.steps = steps; return q }
+func (q Quantity) At(steps int64) Quantity { q.when = moment{true, steps}; return q }
 
 // MeanOf is the mean of a metric over the episodes: "return", "win_rate", or what the world counts.
 func MeanOf(name, metric string) Quantity {
@@ -35,11 +42,12 @@ func Percent(name, part, whole string) Quantity {
 	}}
 }
 
-// Average is the mean of other quantities, those without a value left out.
+// Average is the mean of other quantities of one evaluation, those without a value left out.
 func Average(name string, of ...Quantity) Quantity {
 	q := Quantity{Name: name}
 	for _, o := range of {
-		q.Needs = append(q.Needs, o.Needs...)
+		q.Needs, q.when = append(q.Needs, o.Needs...), o.when
+		q.mixed = q.mixed || o.mixed || o.when != of[0].when
 	}
 	q.Value = func(e *run.Evaluation) float64 {
 		var values []float64
@@ -63,11 +71,13 @@ func sum(x []float64) float64 {
 
 const tableResamples = 2000 // of runs, for intervals in tables
 
-// column is one setting's evaluations, one per run: under 0 the final ones, under steps those that quantities name with At.
+// column is one setting's evaluations, one per run: the final ones, and those that quantities name with At.
 type column struct {
 	name  string
-	evals map[int64][]*run.Evaluation
+	evals map[moment][]*run.Evaluation
 }
+
+func (c column) final() []*run.Evaluation { return c.evals[moment{}] }
 
 // readColumns puts the evaluations of a cell under the settings that place gives, and checks that they have what the
 // quantities need.
@@ -81,31 +91,34 @@ func readColumns(runs run.Runs, place func(*run.Run) string, cell string, quanti
 	}
 	var columns []column
 	for _, g := range grouped(list, place) {
-		c := column{g.label, map[int64][]*run.Evaluation{}}
+		c := column{g.label, map[moment][]*run.Evaluation{}}
 		for _, r := range g.runs {
 			if r.World != g.runs[0].World {
 				return nil, fmt.Errorf("report: column %q would mix %s on %s and %s on %s: give each environment a column of its own",
 					g.label, g.runs[0].Method, g.runs[0].World, r.Method, r.World)
 			}
-			found := map[int64]*run.Evaluation{}
-			if found[0], err = r.Final(cell); err != nil {
+			found := map[moment]*run.Evaluation{}
+			if found[moment{}], err = r.Final(cell); err != nil {
 				return nil, err
 			}
 			for _, q := range quantities {
-				if found[q.steps] == nil {
-					if found[q.steps], err = evaluatedAt(r, cell, q.steps); err != nil {
+				if q.mixed {
+					return nil, fmt.Errorf("report: %q averages quantities of different evaluations, want one: put At on the average", q.Name)
+				}
+				if found[q.when] == nil {
+					if found[q.when], err = evaluatedAt(r, cell, q.when.steps); err != nil {
 						return nil, err
 					}
 				}
 				for _, need := range q.Needs {
-					if e := found[q.steps]; len(e.Values(need)) == 0 {
+					if e := found[q.when]; len(e.Values(need)) == 0 {
 						return nil, fmt.Errorf("report: the %s evaluation of %s has no %q, which %q needs; it has %s",
 							e.Stream, r.Dir, need, q.Name, strings.Join(e.Names(), ", "))
 					}
 				}
 			}
-			for steps, e := range found {
-				c.evals[steps] = append(c.evals[steps], e)
+			for when, e := range found {
+				c.evals[when] = append(c.evals[when], e)
 			}
 		}
 		columns = append(columns, c)
@@ -119,31 +132,45 @@ func evaluatedAt(r *run.Run, cell string, steps int64) (*run.Evaluation, error) 
 	if err != nil {
 		return nil, err
 	}
-	var had []string
+	near := map[bool]int64{} // the last steps below, and the first above
 	for i := range list {
-		if e := &list[i]; e.Stream != "final" && e.Cell == cell {
-			if e.Steps == steps {
-				return e, nil
-			}
-			had = append(had, Thousands(e.Steps))
+		e := &list[i]
+		if e.Stream == "final" || e.Cell != cell {
+			continue
+		}
+		if e.Steps == steps {
+			return e, nil
+		}
+		above := e.Steps > steps
+		if at, found := near[above]; !found || above == (e.Steps < at) {
+			near[above] = e.Steps
 		}
 	}
-	return nil, fmt.Errorf("report: %s has no evaluation after %s steps; it has %s", r.Dir, Thousands(steps), strings.Join(had, " and "))
+	var nearest []string
+	for _, above := range []bool{false, true} {
+		if at, found := near[above]; found {
+			nearest = append(nearest, Thousands(at))
+		}
+	}
+	if nearest == nil {
+		return nil, fmt.Errorf("report: %s has no evaluation after %s steps, and none during training at all", r.Dir, Thousands(steps))
+	}
+	return nil, fmt.Errorf("report: %s has no evaluation after %s steps; the nearest: %s", r.Dir, Thousands(steps), strings.Join(nearest, " and "))
 }
 
 // estimates returns each quantity of a column with its 95 % interval: of the mean over runs where there are
 // several, else over the episodes of the only run.
 func (c column) estimates(quantities []Quantity) ([]Estimate, error) {
 	out := make([]Estimate, len(quantities))
-	if len(c.evals[0]) == 1 {
-		for steps, evals := range c.evals {
-			overEpisodes(evals[0], steps, quantities, out)
+	if len(c.final()) == 1 {
+		for when, evals := range c.evals {
+			overEpisodes(evals[0], when, quantities, out)
 		}
 		return out, nil
 	}
 	for i, q := range quantities {
 		var values []float64
-		for _, e := range c.evals[q.steps] {
+		for _, e := range c.evals[q.when] {
 			if v := q.Value(e); !math.IsNaN(v) {
 				values = append(values, v)
 			}
@@ -165,15 +192,15 @@ func (c column) estimates(quantities []Quantity) ([]Estimate, error) {
 	return out, nil
 }
 
-// overEpisodes estimates those quantities that count after so many steps. It resamples whole episodes, so that ratios
-// keep numerator and denominator together.
-func overEpisodes(e *run.Evaluation, steps int64, quantities []Quantity, out []Estimate) {
+// overEpisodes estimates those quantities that count in e. It resamples whole episodes, so that ratios keep numerator and
+// denominator together.
+func overEpisodes(e *run.Evaluation, when moment, quantities []Quantity, out []Estimate) {
 	r := rand.New(rand.NewPCG(1, 1))
 	found := make([][]float64, len(quantities))
 	for range tableResamples / 2 {
 		again := resampled(e, r)
 		for i, q := range quantities {
-			if q.steps != steps {
+			if q.when != when {
 				continue
 			}
 			if v := q.Value(again); !math.IsNaN(v) {
@@ -182,7 +209,7 @@ func overEpisodes(e *run.Evaluation, steps int64, quantities []Quantity, out []E
 		}
 	}
 	for i, q := range quantities {
-		if q.steps == steps {
+		if q.when == when {
 			slices.Sort(found[i])
 			out[i] = Estimate{q.Value(e), stats.Interval{Low: stats.Quantile(0.025, found[i]), High: stats.Quantile(0.975, found[i])}}
 		}
