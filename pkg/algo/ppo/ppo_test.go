@@ -4,9 +4,12 @@ import (
 	"strings"
 	"testing"
 
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
 	"github.com/muster-marl/muster/pkg/env"
 	"github.com/muster-marl/muster/pkg/env/matrix"
 	"github.com/muster-marl/muster/pkg/env/oligopoly"
+	"github.com/muster-marl/muster/pkg/nn"
 	"github.com/muster-marl/muster/pkg/policy"
 	"github.com/muster-marl/muster/pkg/rng"
 	"github.com/muster-marl/muster/pkg/train"
@@ -15,7 +18,12 @@ import (
 	"github.com/muster-marl/muster/pkg/xla/xlatest"
 )
 
-var backends, onGo = xlatest.Backends, xlatest.OnGo
+var backends = xlatest.Backends
+
+func onGo(t *testing.T, f func(s *model.Scope, in []*Node) []*Node, inputs []xla.Input, values ...any) []any {
+	t.Helper()
+	return xlatest.OnGo(t, nn.NewStore(rng.New(1)), f, inputs, values...)
+}
 
 func wantLine(t *testing.T, err error, want string) {
 	t.Helper()

@@ -19,7 +19,12 @@ import (
 	"github.com/muster-marl/muster/pkg/xla/xlatest"
 )
 
-var backends, onGo = xlatest.Backends, xlatest.OnGo
+var backends = xlatest.Backends
+
+func onGo(t *testing.T, f func(s *model.Scope, in []*Node) []*Node, inputs []xla.Input, values ...any) []any {
+	t.Helper()
+	return xlatest.OnGo(t, nn.NewStore(rng.New(1)), f, inputs, values...)
+}
 
 // Two agents, three actions. Agent 0: the online weights prefer action 2, the target weights action 1, and
 // action 0, the best of all, is not available. Agent 1 is guided: only action 1 is available.

@@ -68,14 +68,14 @@ func Call(t *testing.T, d *xla.Device, store *model.Store, f func(s *model.Scope
 	return out
 }
 
-// OnGo calls a graph without variables, of any inputs, on the Go backend.
-func OnGo(t *testing.T, f func(s *model.Scope, in []*Node) []*Node, inputs []xla.Input, values ...any) []any {
+// OnGo calls a graph of any inputs on the Go backend.
+func OnGo(t *testing.T, store *model.Store, f func(s *model.Scope, in []*Node) []*Node, inputs []xla.Input, values ...any) []any {
 	t.Helper()
 	d, err := xla.Open(xla.Go, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := xla.Compile(d, t.Name(), model.NewStore(), f, inputs...)
+	p, err := xla.Compile(d, t.Name(), store, f, inputs...)
 	if err != nil {
 		t.Fatal(err)
 	}
