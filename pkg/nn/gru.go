@@ -54,7 +54,7 @@ func timeFirst(x *Node) *Node {
 // 46 with one product of all inputs before the loops; 52 with gates and weights' gradients of all steps at once between
 // them, and no less with the gates kept from the forward pass.)
 func recur(in []*Node, h0, wi, bi, wh, bh *Node) *Node {
-	g, steps, rows, out := h0.Graph(), in[0].Shape().Dim(0), h0.Shape().Dim(1), h0.Shape().Dimensions
+	g, steps, hidden := h0.Graph(), in[0].Shape().Dim(0), h0.Shape().Dim(2)
 	if steps == 1 { // acting; the library can differentiate it
 		at := make([]*Node, len(in))
 		for i, x := range in {
@@ -63,31 +63,34 @@ func recur(in []*Node, h0, wi, bi, wh, bh *Node) *Node {
 		return ExpandAxes(gates(at, h0, wi, bi, wh, bh).next(), 0)
 	}
 	forward := func() *Node {
-		y, _ := scan(false, in, []*Node{wi, bi, wh, bh}, []*Node{h0}, out, func(x, c, s []*Node) (*Node, []*Node) {
+		l := loop{xs: in, consts: []*Node{wi, bi, wh, bh}, state: []*Node{h0}}
+		y, _, _ := scan(false, l, hidden, func(x, c, s, _ []*Node) (*Node, []*Node, []*Node) {
 			h := gates(x, s[0], c[0], c[1], c[2], c[3]).next()
-			return h, []*Node{h}
+			return h, []*Node{h}, nil
 		})
 		return y
 	}
 	return withGradient([]*Node{in[0], h0, wi, bi, wh, bh}, forward, func(y, dy *Node) []*Node {
-		before := Concatenate([]*Node{ExpandAxes(h0, 0), cut(y, 0, 0, steps-1)}, 0)
-		consts := []*Node{wi, bi, wh, bh, Transpose(wi, 1, 2), Transpose(wh, 1, 2), Ones(g, shapes.Make(y.DType(), out[0], 1, rows))}
-		sums := []*Node{ZerosLike(h0), ZerosLike(wi), ZerosLike(bi), ZerosLike(wh), ZerosLike(bh)} // dh of the later steps, weights
-		xs, size := append([]*Node{before, dy}, in...), in[0].Shape().Dimensions[1:]
-		dx, last := scan(true, xs, consts, sums, size, func(x, c, s []*Node) (*Node, []*Node) {
+		ones := Ones(g, shapes.Make(y.DType(), h0.Shape().Dim(0), 1, together(h0)))
+		l := loop{
+			xs:     append([]*Node{Concatenate([]*Node{ExpandAxes(h0, 0), cut(y, 0, 0, steps-1)}, 0), dy}, in...), // states before each step, …
+			consts: []*Node{wi, bi, wh, bh, Transpose(wi, 1, 2), Transpose(wh, 1, 2), ones},
+			state:  []*Node{ZerosLike(h0)}, // its gradient from later steps
+			sums:   []*Node{ZerosLike(wi), ZerosLike(bi), ZerosLike(wh), ZerosLike(bh)},
+		}
+		dx, dh0, dw := scan(true, l, in[0].Shape().Dim(3), func(x, c, state, s []*Node) (*Node, []*Node, []*Node) {
 			k := gates(x[2:], x[0], c[0], c[1], c[2], c[3])
-			dh, di, dn := k.backward(Add(s[0], x[1]))
+			dh, di, dn := k.backward(Add(state[0], x[1]))
 			dh = Add(dh, product(dn, c[5]))
 			if k.keep != nil {
 				dh = Mul(dh, k.keep)
 			}
-			return product(di, c[4]), []*Node{
-				dh,
-				Add(s[1], across(k.x, di)), Add(s[2], product(c[6], di)), // c[6]·d sums over rows: in loops XLA refuses sums
-				Add(s[3], across(k.h, dn)), Add(s[4], product(c[6], dn)),
+			return product(di, c[4]), []*Node{dh}, []*Node{
+				Add(s[0], across(k.x, di)), Add(s[1], product(c[6], di)), // c[6]·d sums over rows: in loops XLA refuses sums
+				Add(s[2], across(k.h, dn)), Add(s[3], product(c[6], dn)),
 			}
 		})
-		return append([]*Node{dx}, last...)
+		return append([]*Node{dx, dh0[0]}, dw...)
 	})
 }
 

@@ -7,40 +7,50 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// scan runs body over axis 0 of xs, backwards if reverse, and returns the body's outputs y of all steps,
-// [step, out…], and the last state. body gets xs at one step, consts as they are, and the state that it returned
-// before. It may use nothing else of the graph, no scalar constants either: XLA refuses to capture nodes. The
-// library has no gradient through it.
+// loop is what scan runs: xs [step, net, row, k] are read at one step, consts as they are; state [net, row, k] is what
+// rows carry from step to step, sums what all rows add to.
+type loop struct{ xs, consts, state, sums []*Node }
+
+// scan runs body over the steps of l, backwards if reverse, and returns the body's outputs y [net, row, width] of all
+// steps, [step, net, row, width], and what state and sums were at last. body gets xs at one step, consts, and state and
+// sums as it returned them the step before. It may use nothing else of the graph, no scalar constants either: XLA
+// refuses to capture nodes. The library has no gradient through it.
 //
 // On XLA it is a While, which compiles once what runs many times (written out: 45 s instead of 5 for 60 steps of GRU
-// and its gradient, and no faster). On the Go backend, which compiles nothing and cannot write into a part of an
-// array, it is written out.
-func scan(reverse bool, xs, consts, state []*Node, out []int, body func(x, c, s []*Node) (y *Node, next []*Node)) (ys *Node, last []*Node) {
-	steps := xs[0].Shape().Dim(0)
-	if xs[0].Graph().Backend().Name() != "xla" {
-		list := make([]*Node, steps)
+// and its gradient, and no faster), over all steps of some of the rows, then over those of the next (see together). On
+// the Go backend, which compiles nothing and cannot write into a part of an array, it is written out.
+func scan(reverse bool, l loop, width int, body func(x, c, state, sums []*Node) (y *Node, next, sum []*Node)) (ys *Node, last, sums []*Node) {
+	d := l.xs[0].Shape().Dimensions
+	steps, nets, rows := d[0], d[1], d[2]
+	if !loops(l.state[0]) {
+		list, state, sums := make([]*Node, steps), l.state, l.sums
 		for k := range steps {
 			i := k
 			if reverse {
 				i = steps - 1 - k
 			}
-			at := make([]*Node, len(xs))
-			for j, x := range xs {
+			at := make([]*Node, len(l.xs))
+			for j, x := range l.xs {
 				at[j] = Reshape(cut(x, 0, i, i+1), x.Shape().Dimensions[1:]...)
 			}
 			var y *Node
-			y, state = body(at, consts, state)
-			list[i] = Reshape(y, append([]int{1}, out...)...)
+			y, state, sums = body(at, l.consts, state, sums)
+			list[i] = Reshape(y, 1, nets, rows, width)
 		}
-		return Concatenate(list, 0), state
+		return Concatenate(list, 0), state, sums
 	}
-	g, dtype := xs[0].Graph(), xs[0].DType()
-	first, end, by := int32(0), int32(steps), int32(1)
-	if reverse {
-		first, end, by = int32(steps-1), -1, -1
+	g, dtype, size := l.xs[0].Graph(), l.xs[0].DType(), together(l.state[0])
+	count := int32(steps * rows / size)
+	start := []*Node{Const(g, int32(0)), Zeros(g, shapes.Make(dtype, steps, nets, rows, width))}
+	for _, list := range [][]*Node{l.state, l.sums, l.xs, l.consts} {
+		start = append(start, list...)
 	}
-	start := append([]*Node{Const(g, first), Zeros(g, shapes.Make(dtype, append([]int{steps}, out...)...))}, xs...)
-	start = append(append(start, consts...), state...)
+	// parts are those of start's list, whatever graph they are in.
+	parts := func(p []*Node) (state, sums, xs, consts []*Node) {
+		p = p[2:]
+		a, b, c := len(l.state), len(l.state)+len(l.sums), len(l.state)+len(l.sums)+len(l.xs)
+		return p[:a], p[a:b], p[b:c], p[c:]
+	}
 	parameters := func(g *Graph) []*Node {
 		list := make([]*Node, len(start))
 		for i, n := range start {
@@ -48,38 +58,51 @@ func scan(reverse bool, xs, consts, state []*Node, out []int, body func(x, c, s 
 		}
 		return list
 	}
-	cond := NewClosure(g, func(g *Graph) []*Node { return []*Node{NotEqual(parameters(g)[0], Const(g, end))} })
-	loop := NewClosure(g, func(g *Graph) []*Node {
+	cond := NewClosure(g, func(g *Graph) []*Node { return []*Node{NotEqual(parameters(g)[0], Const(g, count))} })
+	do := NewClosure(g, func(g *Graph) []*Node {
 		p := parameters(g)
-		i, buffer := p[0], p[1]
-		at := make([]*Node, len(xs))
-		for j := range xs {
-			at[j] = stepOf(p[2+j], i)
+		state, sums, xs, consts := parts(p)
+		zero, group := Const(g, int32(0)), Div(p[0], Const(g, int32(steps)))
+		t, row := Sub(p[0], Mul(group, Const(g, int32(steps)))), Mul(group, Const(g, int32(size)))
+		if reverse {
+			t = Sub(Const(g, int32(steps-1)), t)
 		}
-		c, s := p[2+len(xs):2+len(xs)+len(consts)], p[2+len(xs)+len(consts):]
-		y, next := body(at, c, s)
-		p[0] = Add(i, Const(g, by))
-		p[1] = DynamicUpdateSlice(buffer, Reshape(y, append([]int{1}, out...)...), starts(buffer, i))
-		copy(s, next)
+		at, now := make([]*Node, len(xs)), make([]*Node, len(state))
+		for j, x := range xs {
+			k := x.Shape().Dim(3)
+			at[j] = Reshape(DynamicSlice(x, []*Node{t, zero, row, zero}, []int{1, nets, size, k}), nets, size, k)
+		}
+		for j, s := range state {
+			now[j] = DynamicSlice(s, []*Node{zero, row, zero}, []int{nets, size, s.Shape().Dim(2)})
+		}
+		y, next, sum := body(at, consts, now, sums)
+		p[0] = Add(p[0], Const(g, int32(1)))
+		p[1] = DynamicUpdateSlice(p[1], Reshape(y, 1, nets, size, width), []*Node{t, zero, row, zero})
+		for j, s := range next {
+			state[j] = DynamicUpdateSlice(state[j], s, []*Node{zero, row, zero})
+		}
+		copy(sums, sum)
 		return p
 	})
-	final := While(cond, loop, start...)
-	return final[1], final[len(final)-len(state):]
+	final := While(cond, do, start...)
+	last, sums, _, _ = parts(final)
+	return final[1], last, sums
 }
 
-// stepOf is x[i].
-func stepOf(x, i *Node) *Node {
-	d := x.Shape().Dimensions
-	return Reshape(DynamicSlice(x, starts(x, i), append([]int{1}, d[1:]...)), d[1:]...)
-}
+// loops reports whether x's backend has loops.
+func loops(x *Node) bool { return x.Graph().Backend().Name() == "xla" }
 
-// starts is i, 0, 0, … for each axis of x.
-func starts(x, i *Node) []*Node {
-	list := []*Node{i}
-	for range x.Rank() - 1 {
-		list = append(list, Const(x.Graph(), int32(0)))
+// together is how many rows of state [net, row, k] go through a loop at once: the largest divisor of all rows from 24 to
+// 64, or all of them where there is none. With more, a step's gradients of weights, which are sums over rows, are so
+// large that the plugin hands parts of them to its threads, which takes longer than doing them.
+func together(state *Node) int {
+	rows := state.Shape().Dim(1)
+	for size := min(rows, 64); size >= 24 && loops(state); size-- {
+		if rows%size == 0 {
+			return size
+		}
 	}
-	return list
+	return rows
 }
 
 // withGradient is forward(), with the gradients by in that backward returns for dy; forward may contain what the
