@@ -10,8 +10,9 @@ import (
 )
 
 // Episodes keeps the last whole episodes and samples them uniformly without replacement, so that a method with
-// memory sees each from its beginning. Sequences are cut to the longest of a batch, and that is rounded up to one
-// of at most five Lengths, since a program is compiled for each.
+// memory sees each from its beginning. A sample has rows of MaxSteps steps, and in each row as many episodes behind one
+// another as fit, since most are shorter: half of a sample of one episode a row was padding (2s3z, 57 of 120 steps on
+// average). The number of rows is rounded up to one of at most six, since a program is compiled for each.
 //
 // Episodes are kept as records of one width in order of arrival, one for each step and one for the moment that
 // ends an episode; they never change once added, and those of running episodes are among them. Room is taken as
@@ -28,12 +29,15 @@ type Episodes struct {
 	oldest   int    // in held
 	first    int64  // records before it are not needed
 
-	lengths []int
-	order   []int // 0, 1, …, but while episodes are drawn
-	swaps   []int // made in order, to be undone
-	source  rand.PCG
-	rand    *rand.Rand
-	sample  Sample
+	batch  int   // episodes in a sample
+	rows   []int // that it may have, rising
+	order  []int // 0, 1, …, but while episodes are drawn
+	swaps  []int // made in order, to be undone
+	sorted []int // what has been drawn, the longest first
+	used   []int // moments of each row
+	source rand.PCG
+	rand   *rand.Rand
+	sample Sample
 }
 
 // Keeps says what is kept of each moment, beside available actions.
@@ -74,34 +78,33 @@ func NewEpisodes(e env.Env, keep Keeps, envs, capacity, batch int) (*Episodes, e
 	if err := discrete(spec); err != nil {
 		return nil, err
 	}
-	r := &Episodes{frame: frame{spec: spec, keep: keep}, capacity: capacity, playing: make([]span, envs), lengths: Lengths(spec.MaxSteps)}
+	r := &Episodes{frame: frame{spec: spec, keep: keep}, capacity: capacity, playing: make([]span, envs), batch: batch, rows: Rows(batch)}
 	r.frame.observer, _ = e.(env.Observer)
 	r.store = newBlocks(r.frame.width())
 	if most := 1 << 40 / r.frame.width() / (spec.MaxSteps + 1); batch > most {
 		return nil, fmt.Errorf("replay: batches of %d episodes of up to %d steps, want at most %d (1 TB)", batch, spec.MaxSteps, most)
 	}
 	r.rand = rand.New(&r.source)
-	r.sample.Batch = batch
+	r.sample.Time = spec.MaxSteps
 	return r, nil
 }
 
-// Lengths are the numbers of steps that samples of episodes of at most maxSteps may have: about 1/4, 3/8, 1/2 and
-// 3/4 of it, each rounded up to a multiple of 8, and all of it.
-func Lengths(maxSteps int) []int {
+// Rows are the numbers of rows that samples of batch episodes may have: 1/4, 3/8, 1/2, 5/8 and 3/4 of it, and all of it.
+func Rows(batch int) []int {
 	var out []int
-	for _, eighths := range []int{2, 3, 4, 6} {
-		if n := (maxSteps*eighths + 63) / 64 * 8; n < maxSteps && !slices.Contains(out, n) {
+	for _, eighths := range []int{2, 3, 4, 5, 6, 8} {
+		if n := (batch*eighths + 7) / 8; !slices.Contains(out, n) {
 			out = append(out, n)
 		}
 	}
-	return append(out, maxSteps)
+	return out
 }
 
 // Len is the number of finished episodes held.
 func (r *Episodes) Len() int { return len(r.held) }
 
 // Ready reports whether there are enough finished episodes for a batch.
-func (r *Episodes) Ready() bool { return len(r.held) >= r.sample.Batch }
+func (r *Episodes) Ready() bool { return len(r.held) >= r.batch }
 
 // Add appends a record for each environment that plays, and one more where its episode ends.
 func (r *Episodes) Add(before *env.Batch, act env.Actions, after *env.Batch, plays func(i int) bool) {
@@ -166,41 +169,37 @@ func (r *Episodes) forget() {
 	r.store.drop(r.first)
 }
 
-// Sample draws a batch of distinct episodes. What lies behind the end of an episode is zero, Filled too; there each
-// agent sees itself alone and has only the first choice. If there are fewer episodes than Batch, the others are
-// such padding as a whole. Sample's own draw uses a stream that is split from key, and Key is key.
+// Sample draws a batch of distinct episodes, or all there are where they are fewer. What lies behind the last episode of
+// a row is zero, Filled too; there nobody is present, each agent sees itself alone and has only the first choice. In a
+// step that was not played each agent's action is −1. Sample's own draw uses a stream that is split from key, and Key is key.
 func (r *Episodes) Sample(key rng.Key) *Sample {
 	key.Split("episodes").Seed(&r.source)
 	s, n := &r.sample, len(r.held)
 	s.Key = key
-	drawn := r.order[:min(n, s.Batch)]
+	drawn := min(n, r.batch)
 	r.swaps = r.swaps[:0]
-	longest := 0
 	for i := range drawn {
 		j := i + int(r.rand.Uint64N(uint64(n-i)))
 		r.order[i], r.order[j] = r.order[j], r.order[i]
 		r.swaps = append(r.swaps, j)
-		longest = max(longest, r.episode(i).steps)
 	}
-	r.resize(longest)
-	for i := range drawn {
-		p := r.episode(i)
-		at := p.last
-		for t := p.steps; t >= 0; t-- {
+	r.lay(drawn)
+	r.resize()
+	for i, e := range s.Episodes {
+		at := r.episode(i).last
+		for t := e.Steps; t >= 0; t-- {
 			b := r.store.at(at)
-			r.frame.read(b, s, t, i)
+			r.frame.read(b, s, e.From+t, e.Row)
 			at -= int64(readHead(b).back)
 		}
-		r.frame.pad(s, p.steps+1, i)
-		r.frame.rest(s, p.steps, i)
+		r.frame.idle(s, e.From+e.Steps, e.Row)
 	}
-	for i := len(drawn); i < s.Batch; i++ {
-		r.frame.pad(s, 0, i)
-		r.frame.rest(s, 0, i)
-		if r.frame.keep.Entities {
-			clear(nth(s.Present, i, r.frame.spec.Entities))
-			clear(nth(s.Role, i, len(s.Role)/s.Batch))
+	for row := range s.Batch {
+		from := 0
+		if row < len(r.used) {
+			from = r.used[row]
 		}
+		r.frame.pad(s, from, row)
 	}
 	for i := len(r.swaps) - 1; i >= 0; i-- {
 		j := r.swaps[i]
@@ -209,17 +208,38 @@ func (r *Episodes) Sample(key rng.Key) *Sample {
 	return s
 }
 
-// episode is the i-th that has been drawn. Order counts from the oldest, wherever the ring begins.
-func (r *Episodes) episode(i int) span { return r.held[(r.oldest+r.order[i])%len(r.held)] }
-
-// resize gives the sample the shortest length of at least longest steps.
-func (r *Episodes) resize(longest int) {
-	s, f := &r.sample, &r.frame
-	for _, s.Time = range r.lengths {
-		if s.Time >= longest {
+// lay finds a place for each episode that has been drawn, the longest first, in the first row that has room for it.
+func (r *Episodes) lay(drawn int) {
+	s := &r.sample
+	r.sorted, r.used, s.Episodes = r.sorted[:0], r.used[:0], s.Episodes[:0]
+	for i := range drawn {
+		r.sorted = append(r.sorted, i)
+		s.Episodes = append(s.Episodes, Stretch{Steps: r.episode(i).steps})
+	}
+	slices.SortStableFunc(r.sorted, func(a, b int) int { return s.Episodes[b].Steps - s.Episodes[a].Steps })
+	for _, i := range r.sorted {
+		e := &s.Episodes[i]
+		for e.Row = 0; e.Row < len(r.used) && r.used[e.Row]+e.Steps > s.Time; e.Row++ {
+		}
+		if e.Row == len(r.used) {
+			r.used = append(r.used, 0)
+		}
+		e.From = r.used[e.Row]
+		r.used[e.Row] += e.Steps + 1
+	}
+	for _, s.Batch = range r.rows {
+		if s.Batch >= len(r.used) {
 			break
 		}
 	}
+}
+
+// episode is the i-th that has been drawn. Order counts from the oldest, wherever the ring begins.
+func (r *Episodes) episode(i int) span { return r.held[(r.oldest+r.order[i])%len(r.held)] }
+
+// resize gives the sample's arrays their lengths.
+func (r *Episodes) resize() {
+	s, f := &r.sample, &r.frame
 	steps, agents := s.Time*s.Batch, f.spec.Agents
 	moments := steps + s.Batch
 	if f.keep.Obs {
@@ -231,9 +251,9 @@ func (r *Episodes) resize(longest int) {
 	if f.keep.Entities {
 		size(&s.Entities, moments*f.spec.Entities*f.spec.EntityDim)
 		size(&s.Hidden, moments*agents*f.spec.Entities)
-		size(&s.Present, s.Batch*f.spec.Entities)
+		size(&s.Present, moments*f.spec.Entities)
 		if f.spec.Roles > 0 {
-			size(&s.Role, s.Batch*f.spec.Entities)
+			size(&s.Role, moments*f.spec.Entities)
 		}
 	}
 	size(&s.Avail, moments*agents*f.spec.Choices())

@@ -37,7 +37,7 @@ func TestEpisodes(t *testing.T) {
 				if r.Ready() && k%7 == 0 {
 					held, seen := p.finished[len(p.finished)-r.Len():], map[int]bool{}
 					for u := range int64(12) {
-						list := wantSample(t, r.Sample(rng.New(1).Split("replay", u)), spec, c.keep, mixed)
+						list := wantSample(t, r.Sample(rng.New(1).Split("replay", u)), spec, c.keep, batch, mixed)
 						slices.Sort(list)
 						if len(slices.Compact(list)) != batch {
 							t.Fatalf("a batch of %v, want %d distinct episodes", list, batch)
@@ -74,11 +74,12 @@ func TestEpisodesAreDrawnUniformly(t *testing.T) {
 	var pairs [10][10]float64
 	for u := range int64(draws) {
 		s := r.Sample(rng.New(3).Split("replay", u))
-		for i := range s.Batch {
-			a := -int(s.State[i])/100 - oldest
+		number := func(i int) int { return -int(s.State[s.Episodes[i].From*s.Batch+s.Episodes[i].Row])/100 - oldest }
+		for i := range s.Episodes {
+			a := number(i)
 			singles[a]++
 			for j := range i {
-				b := -int(s.State[j])/100 - oldest
+				b := number(j)
 				pairs[min(a, b)][max(a, b)]++
 			}
 		}
@@ -96,10 +97,10 @@ func TestEpisodesAreDrawnUniformly(t *testing.T) {
 	}
 }
 
-// TestEpisodesBeforeReady: what is missing is padding.
+// TestEpisodesBeforeReady: a sample holds what there is, and padding.
 func TestEpisodesBeforeReady(t *testing.T) {
-	r, p := episodes(t, reel{}, all, 1, 7, 3), newPlayer(1, func(int) int { return 12 })
-	for _, want := range []float32{0, 12} {
+	r, p := episodes(t, reel{}, all, 1, 7, 3), newPlayer(1, func(int) int { return reelSteps })
+	for want := range 2 {
 		s := r.Sample(rng.New(1))
 		var filled, present float32
 		for _, x := range s.Filled {
@@ -108,11 +109,31 @@ func TestEpisodesBeforeReady(t *testing.T) {
 		for i, ok := range s.Present {
 			present += one(ok) + float32(s.Role[i])
 		}
-		if filled != want || want == 0 && present != 0 || len(s.Filled) != 3*max(8, int(want)) {
-			t.Errorf("%v steps are filled, want %v; %v entities", filled, want, present)
+		if len(s.Episodes) != want || filled != float32(want*reelSteps) || want == 0 && present != 0 || s.Batch != 1 || len(s.Filled) != reelSteps {
+			t.Errorf("%v: %v steps of %d are filled, want %d episodes; %v entities", s.Episodes, filled, len(s.Filled), want, present)
 		}
-		for range 12 {
+		for range reelSteps {
 			p.step(r, reel{}.Spec())
+		}
+	}
+}
+
+// TestEpisodesShareRows: 16 episodes of 5 steps, two of which fit into 12 steps, take 8 rows; with one of 12 steps it is 9,
+// which is rounded up to 10.
+func TestEpisodesShareRows(t *testing.T) {
+	for _, c := range []struct{ batch, short, rows int }{{16, 16, 8}, {16, 15, 10}, {2, 0, 2}, {4, 4, 2}, {3, 2, 2}} {
+		r := episodes(t, reel{}, all, 1, c.batch, c.batch)
+		p := newPlayer(1, func(e int) int {
+			if e < c.short {
+				return 5
+			}
+			return reelSteps
+		})
+		for len(p.finished) < c.batch {
+			p.step(r, reel{}.Spec())
+		}
+		if s := r.Sample(rng.New(1)); s.Batch != c.rows || len(s.Episodes) != c.batch {
+			t.Errorf("%d episodes, %d of them short, are in %d rows, want %d: %v", c.batch, c.short, s.Batch, c.rows, s.Episodes)
 		}
 	}
 }
@@ -125,16 +146,12 @@ func TestLongEpisodes(t *testing.T) {
 	}
 	s := r.Sample(rng.New(1))
 	var firsts []int
-	for i := range s.Batch {
-		steps := 0
-		for k := range s.Time {
-			steps += int(s.Filled[3*k+i])
-		}
-		m := -int(s.State[i])
+	for _, e := range s.Episodes {
+		first, last := e.From*s.Batch+e.Row, (e.From+e.Steps-1)*s.Batch+e.Row
+		m := -int(s.State[first])
 		firsts = append(firsts, m)
-		last := 3*(steps-1) + i
-		if end := s.State[last+3]; end != -float32(m+steps) || s.Truncated[last] != one(m < 24) || s.Terminated[last] != one(m == 24) {
-			t.Errorf("%d steps from moment %d end at %v: terminated %v, truncated %v", steps, m, end, s.Terminated[last], s.Truncated[last])
+		if end := s.State[last+s.Batch]; end != -float32(m+e.Steps) || s.Truncated[last] != one(m < 24) || s.Terminated[last] != one(m == 24) {
+			t.Errorf("%d steps from moment %d end at %v: terminated %v, truncated %v", e.Steps, m, end, s.Terminated[last], s.Truncated[last])
 		}
 	}
 	if slices.Sort(firsts); !slices.Equal(firsts, []int{0, 12, 24}) {
@@ -188,19 +205,18 @@ func TestWidth(t *testing.T) {
 	}
 }
 
-func TestLengths(t *testing.T) {
-	for steps, want := range map[int][]int{
-		1: {1}, 8: {8}, 9: {8, 9}, 12: {8, 12}, 25: {8, 16, 24, 25}, 60: {16, 24, 32, 48, 60}, 120: {32, 48, 64, 96, 120},
-		150: {40, 64, 80, 120, 150}, 400: {104, 152, 200, 304, 400},
+func TestRows(t *testing.T) {
+	for batch, want := range map[int][]int{
+		1: {1}, 2: {1, 2}, 3: {1, 2, 3}, 8: {2, 3, 4, 5, 6, 8}, 16: {4, 6, 8, 10, 12, 16}, 32: {8, 12, 16, 20, 24, 32}, 128: {32, 48, 64, 80, 96, 128},
 	} {
-		if got := replay.Lengths(steps); !slices.Equal(got, want) {
-			t.Errorf("Lengths(%d) = %v, want %v", steps, got, want)
+		if got := replay.Rows(batch); !slices.Equal(got, want) {
+			t.Errorf("Rows(%d) = %v, want %v", batch, got, want)
 		}
 	}
 	for n := 1; n < 2000; n++ {
-		got := replay.Lengths(n)
-		if len(got) > 5 || !slices.IsSorted(got) || got[len(got)-1] != n || len(slices.Compact(slices.Clone(got))) != len(got) {
-			t.Fatalf("Lengths(%d) = %v", n, got)
+		got := replay.Rows(n)
+		if len(got) > 6 || !slices.IsSorted(got) || got[len(got)-1] != n || len(slices.Compact(slices.Clone(got))) != len(got) {
+			t.Fatalf("Rows(%d) = %v", n, got)
 		}
 	}
 }

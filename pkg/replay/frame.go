@@ -106,76 +106,83 @@ func (f *frame) get(b []byte, x []float32) []byte {
 	return floats(b, x)
 }
 
-// read writes record b into moment t of sequence i of a sample, and its step too unless it is a closing record.
+// read writes record b into moment t of row i of a sample, and its step too unless it is a closing record.
 func (f *frame) read(b []byte, s *Sample, t, i int) {
 	flags := b[12]
 	b = b[headBytes:]
-	row := t*s.Batch + i
+	at := t*s.Batch + i
 	if f.keep.Obs && f.observer != nil {
-		f.observer.Observe(b[:f.spec.Snapshot], nth(s.Obs, row, f.spec.Agents*f.spec.ObsDim))
+		f.observer.Observe(b[:f.spec.Snapshot], nth(s.Obs, at, f.spec.Agents*f.spec.ObsDim))
 		b = b[f.spec.Snapshot:]
 	} else if f.keep.Obs {
-		b = f.get(b, nth(s.Obs, row, f.spec.Agents*f.spec.ObsDim))
+		b = f.get(b, nth(s.Obs, at, f.spec.Agents*f.spec.ObsDim))
 	}
 	if f.keep.State {
-		b = f.get(b, nth(s.State, row, f.spec.StateDim))
+		b = f.get(b, nth(s.State, at, f.spec.StateDim))
 	}
 	if f.keep.Entities {
-		b = f.get(b, nth(s.Entities, row, f.spec.Entities*f.spec.EntityDim))
-		b = bits(b, nth(s.Hidden, row, f.spec.Agents*f.spec.Entities))
+		b = f.get(b, nth(s.Entities, at, f.spec.Entities*f.spec.EntityDim))
+		b = bits(b, nth(s.Hidden, at, f.spec.Agents*f.spec.Entities))
 	}
-	b = bits(b, nth(s.Avail, row, f.spec.Agents*f.spec.Choices()))
+	b = bits(b, nth(s.Avail, at, f.spec.Agents*f.spec.Choices()))
 	if f.keep.Entities {
-		b = bits(b, nth(s.Present, i, f.spec.Entities))
+		b = bits(b, nth(s.Present, at, f.spec.Entities))
 		if f.spec.Roles > 0 {
-			b = b[copy(nth(s.Role, i, f.spec.Entities), b):]
+			b = b[copy(nth(s.Role, at, f.spec.Entities), b):]
 		}
 	}
 	if flags&closing != 0 {
 		return
 	}
-	b = actions(b, nth(s.Actions, row, f.spec.Agents*len(f.spec.Actions)))
-	floats(b, nth(s.Reward, row, f.spec.Agents))
-	s.Terminated[row], s.Truncated[row], s.Filled[row] = float32(flags&terminated), float32(flags&truncated/truncated), 1
+	b = actions(b, nth(s.Actions, at, f.spec.Agents*len(f.spec.Actions)))
+	floats(b, nth(s.Reward, at, f.spec.Agents))
+	s.Terminated[at], s.Truncated[at], s.Filled[at] = float32(flags&terminated), float32(flags&truncated/truncated), 1
 }
 
 // nth is part i of an array of parts of k values.
 func nth[T any](x []T, i, k int) []T { return x[i*k : (i+1)*k : (i+1)*k] }
 
-// pad makes moments from t on of sequence i, and the steps from them, such as belong to no episode.
+// pad makes moments from t on of row i, and the steps from them, such as belong to no episode.
 func (f *frame) pad(s *Sample, t, i int) {
 	n, entities := f.spec.Agents, f.spec.Entities
 	for ; t <= s.Time; t++ {
-		row := t*s.Batch + i
+		at := t*s.Batch + i
 		if f.keep.Obs {
-			clear(nth(s.Obs, row, n*f.spec.ObsDim))
+			clear(nth(s.Obs, at, n*f.spec.ObsDim))
 		}
 		if f.keep.State {
-			clear(nth(s.State, row, f.spec.StateDim))
+			clear(nth(s.State, at, f.spec.StateDim))
 		}
 		if f.keep.Entities {
-			clear(nth(s.Entities, row, entities*f.spec.EntityDim))
-			hidden := nth(s.Hidden, row, n*entities)
+			clear(nth(s.Entities, at, entities*f.spec.EntityDim))
+			clear(nth(s.Present, at, entities))
+			clear(nth(s.Role, at, len(s.Role)/(len(s.Present)/entities)))
+			hidden := nth(s.Hidden, at, n*entities)
 			for j := range hidden {
 				hidden[j] = j/entities != j%entities
 			}
 		}
-		avail := nth(s.Avail, row, n*f.spec.Choices())
+		avail := nth(s.Avail, at, n*f.spec.Choices())
 		clear(avail)
 		for len(avail) > 0 {
 			for _, k := range f.spec.Actions {
 				avail[0], avail = true, avail[k:]
 			}
 		}
+		f.idle(s, t, i)
 	}
 }
 
-// rest clears the steps from t on of sequence i.
-func (f *frame) rest(s *Sample, t, i int) {
-	for ; t < s.Time; t++ {
-		row := t*s.Batch + i
-		clear(nth(s.Actions, row, f.spec.Agents*len(f.spec.Actions)))
-		clear(nth(s.Reward, row, f.spec.Agents))
-		s.Terminated[row], s.Truncated[row], s.Filled[row] = 0, 0, 0
+// idle makes step t of row i one in which nothing is done, if there is such a step.
+func (f *frame) idle(s *Sample, t, i int) {
+	if t == s.Time {
+		return
 	}
+	at := t*s.Batch + i
+	acts := nth(s.Actions, at, f.spec.Agents*len(f.spec.Actions))
+	for j := range acts {
+		acts[j] = -1
+	}
+	clear(nth(s.Reward, at, f.spec.Agents))
+	s.Terminated[at], s.Truncated[at], s.Filled[at] = 0, 0, 0
 }

@@ -115,30 +115,39 @@ func episodes(t testing.TB, e env.Env, keep replay.Keeps, envs, capacity, batch 
 var all = replay.Keeps{Obs: true, State: true, Entities: true}
 
 // wantSample compares every value of a sample with what the episodes in it had, and returns these.
-func wantSample(t *testing.T, s *replay.Sample, spec env.Spec, keep replay.Keeps, length func(int) int) (list []int) {
+func wantSample(t *testing.T, s *replay.Sample, spec env.Spec, keep replay.Keeps, batch int, length func(int) int) (list []int) {
 	t.Helper()
-	longest := 0
-	for i := range s.Batch {
-		e := -int(s.State[i]) / 100
-		list, longest = append(list, e), max(longest, length(e))
+	if s.Time != spec.MaxSteps || !slices.Contains(replay.Rows(batch), s.Batch) {
+		t.Fatalf("%d rows of %d steps, want %v of %d", s.Batch, s.Time, replay.Rows(batch), spec.MaxSteps)
 	}
-	lengths := replay.Lengths(spec.MaxSteps)
-	if want := lengths[slices.IndexFunc(lengths, func(n int) bool { return n >= longest })]; s.Time != want {
-		t.Fatalf("%d steps for episodes of up to %d, want %d", s.Time, longest, want)
+	at := map[[2]int]int{} // row and moment → moment of an episode
+	for _, e := range s.Episodes {
+		first := -int(s.State[e.From*s.Batch+e.Row])
+		list = append(list, first/100)
+		for k := range e.Steps + 1 {
+			if _, taken := at[[2]int{e.Row, e.From + k}]; taken {
+				t.Fatalf("two episodes are at moment %d of row %d: %v", e.From+k, e.Row, s.Episodes)
+			}
+			at[[2]int{e.Row, e.From + k}] = first + k
+		}
 	}
-	want := &replay.Sample{Time: s.Time, Batch: s.Batch, Key: s.Key}
+	want := &replay.Sample{Time: s.Time, Batch: s.Batch, Key: s.Key, Episodes: s.Episodes}
 	step := env.NewBatch(spec, 1).At(0)
-	for m := range s.Time + 1 {
-		for _, e := range list {
-			reelMoment(step, 100*e+m)
-			if m > length(e) {
+	for k := range s.Time + 1 {
+		for row := range s.Batch {
+			m, ok := at[[2]int{row, k}]
+			e := m / 100
+			reelMoment(step, m)
+			if !ok {
 				clear(step.Obs)
 				clear(step.State)
 				clear(step.Entities)
+				clear(step.Present)
+				clear(step.Role)
 				step.Hidden = []bool{false, true, true, true, false, true}
 				step.Avail = []bool{true, false, false, true, false, true, false, false, true, false}
 			} else if spec.Snapshot > 0 {
-				series(step.Obs, 100*e+m, 0.125)
+				series(step.Obs, m, 0.125)
 			}
 			if keep.Obs {
 				want.Obs = append(want.Obs, step.Obs...)
@@ -150,25 +159,23 @@ func wantSample(t *testing.T, s *replay.Sample, spec env.Spec, keep replay.Keeps
 			if keep.Entities {
 				want.Entities = append(want.Entities, step.Entities...)
 				want.Hidden = append(want.Hidden, step.Hidden...)
-				if m == 0 {
-					want.Present, want.Role = append(want.Present, step.Present...), append(want.Role, step.Role...)
-				}
+				want.Present, want.Role = append(want.Present, step.Present...), append(want.Role, step.Role...)
 			}
-			if m == s.Time {
+			if k == s.Time {
 				continue
 			}
-			on := float32(0)
-			if m < length(e) {
-				on = 1
-			}
+			on := ok && m%100 < length(e)
 			for j := range 4 {
-				want.Actions = append(want.Actions, int32(on)*reelAction(100*e+m, j))
+				want.Actions = append(want.Actions, -1)
+				if on {
+					want.Actions[len(want.Actions)-1] = reelAction(m, j)
+				}
 			}
-			want.Reward = append(want.Reward, on*reward(100*e+m, 0), on*reward(100*e+m, 1))
-			last := one(m == length(e)-1)
+			want.Reward = append(want.Reward, one(on)*reward(m, 0), one(on)*reward(m, 1))
+			last := one(on && m%100 == length(e)-1)
 			want.Terminated = append(want.Terminated, last*float32(1-e%2))
 			want.Truncated = append(want.Truncated, last*float32(e%2))
-			want.Filled = append(want.Filled, on)
+			want.Filled = append(want.Filled, one(on))
 		}
 	}
 	got, wanted := reflect.ValueOf(*s), reflect.ValueOf(*want)

@@ -33,12 +33,13 @@ type Sample struct {
 	State []float32 // [time+1, batch, state]
 	Key   rng.Key   // for what the learner draws itself
 
-	// Of episodes alone. Present and Role hold for a whole episode.
+	// Of episodes alone. Each element of the batch is a row of episodes, one behind the other.
+	Episodes []Stretch // where each is, in the order in which they were drawn
 	Entities []float32 // [time+1, batch, entity, feature]
 	Hidden   []bool    // [time+1, batch, agent, entity], true = this agent does not see that entity
-	Present  []bool    // [batch, entity], false = an empty slot
-	Role     []uint8   // [batch, entity], 0 = none
-	Filled   []float32 // [time, batch], 1 = a step that was played, 0 = behind the end
+	Present  []bool    // [time+1, batch, entity], false = an empty slot; the same throughout an episode
+	Role     []uint8   // [time+1, batch, entity], 0 = none; the same throughout an episode
+	Filled   []float32 // [time, batch], 1 = a step that was played, 0 = between episodes or behind the last
 
 	// Of rollouts alone.
 	Cost       []float32 // [time, batch, agent, cost]
@@ -46,6 +47,9 @@ type Sample struct {
 	Continuous []float32 // [time, batch, agent, ActDim], actions as they were chosen, before the world clips them
 	Tail       Tail
 }
+
+// Stretch is where an episode is: its moments are From to From+Steps of row Row, its steps From to From+Steps−1.
+type Stretch struct{ Row, From, Steps int }
 
 // Tail holds the moments after those steps of a rollout whose next moment is not in it, but is worth something:
 // the clock ended the episode with them, or they are the last.

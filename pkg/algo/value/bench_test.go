@@ -24,8 +24,8 @@ func BenchmarkUpdate(b *testing.B) {
 					}
 				}
 				b.ReportMetric(float64(b.Elapsed().Microseconds())/1e3/float64(b.N), "ms/update")
-				if !l.updates[1].Loaded {
-					b.ReportMetric(l.updates[1].Seconds, "compile-s")
+				if update := l.updates[[2]int{1, sample.Batch}]; !update.Loaded {
+					b.ReportMetric(update.Seconds, "compile-s")
 				}
 			})
 		}

@@ -61,7 +61,7 @@ func hypernetwork(s *model.Scope, in Inputs, x *Node, width, heads, out int) *No
 func meanHypernetwork(s *model.Scope, in Inputs, x *Node, width, heads, out int) *Node {
 	d, n := x.Shape().Dimensions, in.Spec.Agents
 	rows := d[0] * d[1]
-	y := overview(s, in, x, width, heads).Mean(s.In("out"), Reshape(unrelated(in), rows, n, d[2]), absent(in, d[0]), out)
+	y := overview(s, in, x, width, heads).Mean(s.In("out"), Reshape(unrelated(in), rows, n, d[2]), absent(in), out)
 	return Reshape(y, d[0], d[1], out)
 }
 
@@ -69,14 +69,13 @@ func meanHypernetwork(s *model.Scope, in Inputs, x *Node, width, heads, out int)
 // over those that are not hidden [time, batch, agent, entity]: [time, batch, agent, width].
 func attend(s *model.Scope, in Inputs, x, hidden *Node, width, heads int) *Node {
 	d, sight := x.Shape().Dimensions, look(s, in, x, width, heads)
-	missing := absent(in, d[0])
-	return Reshape(sight.Attend(inViews(in, hidden), missing), d[0], d[1], -1, width)
+	return Reshape(sight.Attend(inViews(in, hidden), absent(in)), d[0], d[1], -1, width)
 }
 
 // survey is attend with the dense layer called last behind it: [time, batch, agent, out]. It is faster for many rows.
 func survey(s, last *model.Scope, in Inputs, x, hidden *Node, width, heads, out int) *Node {
 	d, views := x.Shape().Dimensions, inViews(in, hidden)
-	y := overview(s, in, x, width, heads).Each(last, views, absent(in, d[0]), out)
+	y := overview(s, in, x, width, heads).Each(last, views, absent(in), out)
 	return Reshape(y, d[0], d[1], -1, out)
 }
 
@@ -108,7 +107,7 @@ func inViews(in Inputs, hidden *Node) *Node {
 		for _, pairs := range in.Views {
 			mask := hidden
 			if pairs != nil {
-				mask = LogicalOr(hidden, overTime(LogicalNot(pairs), d[0]))
+				mask = LogicalOr(hidden, LogicalNot(pairs))
 			}
 			masks = append(masks, mask)
 		}
@@ -117,9 +116,8 @@ func inViews(in Inputs, hidden *Node) *Node {
 }
 
 // absent is true for agents who are not present, [time·batch, agent].
-func absent(in Inputs, t int) *Node {
-	x := overTime(LogicalNot(agents(in.Present, in)), t)
-	return Reshape(x, -1, in.Spec.Agents)
+func absent(in Inputs) *Node {
+	return Reshape(LogicalNot(agents(in.Present, in)), -1, in.Spec.Agents)
 }
 
 // described is entities, and behind them each agent's last action, zero for all others: [time, batch, entity, k].
@@ -134,19 +132,16 @@ func described(in Inputs) *Node {
 	})
 }
 
-// agents cuts the second axis, of entities, to the agents, who are the first.
-func agents(x *Node, in Inputs) *Node { return Slice(x, AxisRange(), AxisRange(0, in.Spec.Agents)) }
-
-// overTime repeats x [batch, …] at every moment: [time, batch, …].
-func overTime(x *Node, t int) *Node {
-	return BroadcastToDims(ExpandAxes(x, 0), append([]int{t}, x.Shape().Dimensions...)...)
+// agents cuts x [time, batch, entity] to the agents, who are the first.
+func agents(x *Node, in Inputs) *Node {
+	return Slice(x, AxisRange(), AxisRange(), AxisRange(0, in.Spec.Agents))
 }
 
 // ofPresent makes what is said of absent agents zero: x [time, batch, agent, k], of any number of views.
 func ofPresent(x *Node, in Inputs) *Node {
 	d := x.Shape().Dimensions
-	here := eachView(ConvertDType(agents(in.Present, in), x.DType()), 1, d[2])
-	return Mul(x, Reshape(here, 1, d[1], d[2], 1))
+	here := eachView(ConvertDType(agents(in.Present, in), x.DType()), 2, d[2])
+	return Mul(x, Reshape(here, d[0], d[1], d[2], 1))
 }
 
 // eachView repeats x along its axis of agents until there are as many rows as views have together.
@@ -160,7 +155,5 @@ func eachView(x *Node, axis, rows int) *Node {
 
 // unrelated is true for pairs of an agent and an entity that are not both present: [time, batch, agent, entity].
 func unrelated(in Inputs) *Node {
-	t := in.Entities.Shape().Dim(0)
-	both := LogicalAnd(ExpandAxes(agents(in.Present, in), 2), ExpandAxes(in.Present, 1))
-	return overTime(LogicalNot(both), t)
+	return LogicalNot(LogicalAnd(ExpandAxes(agents(in.Present, in), 3), ExpandAxes(in.Present, 2)))
 }

@@ -30,12 +30,12 @@ func newScene(others int) scene {
 	r, n, e, b, steps := rand.New(rand.NewPCG(4, 5)), sceneAgents, sceneAgents+others, 2, 3
 	s := &replay.Sample{
 		Time: steps, Batch: b, Key: rng.New(7), Entities: make([]float32, (steps+1)*b*e*spec.EntityDim), Hidden: make([]bool, (steps+1)*b*n*e),
-		Present: make([]bool, b*e), Role: make([]uint8, b*e), Avail: make([]bool, (steps+1)*b*n*6), Actions: make([]int32, steps*b*n),
+		Present: make([]bool, (steps+1)*b*e), Role: make([]uint8, (steps+1)*b*e), Episodes: []replay.Stretch{{Row: 0, Steps: steps}, {Row: 1, Steps: steps}}, Avail: make([]bool, (steps+1)*b*n*6), Actions: make([]int32, steps*b*n),
 		Reward: make([]float32, steps*b*n), Terminated: []float32{0, 0, 0, 0, 0, 1}, Truncated: make([]float32, steps*b), Filled: []float32{1, 1, 1, 1, 1, 1},
 	}
 	here := func(b, j int) bool { return j < sceneAgents-b || j >= sceneAgents && j < sceneAgents+3-b }
 	for i := range s.Present {
-		s.Present[i] = here(i/e, i%e)
+		s.Present[i] = here(i/e%b, i%e)
 		if s.Role[i] = 3; i%e < n {
 			s.Role[i] = uint8(1 + i%e/2) // two leaders, two followers
 		}
@@ -89,7 +89,7 @@ func (c scene) ask(t *testing.T, sys System, edit func(map[string]xla.Value), ou
 		f, _ := feeds.forward(root, in)
 		f.run()
 		return out(f)
-	}, feeds.declare(c.sample.Time)...)
+	}, feeds.declare(c.sample.Time, c.sample.Batch)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestT11Views(t *testing.T) {
 		return c.ask(t, sys, nil, func(f *Forward) []*Node {
 			in := f.All.moments(0, 1)
 			real := f.Again(in).Q
-			in.Views = splitViews(f.In)
+			in.Views = splitViews(in)
 			list := []*Node{real, f.Again(in).Q}
 			for _, v := range in.Views {
 				list = append(list, ConvertDType(v, floatType))

@@ -16,22 +16,27 @@ type feeds struct {
 	ends    []float32 // [time, batch], 1 = do not bootstrap
 	ones    []float32
 	roles   []int32
-	noise   []float32
+	keep    []float32  // [time+1, batch], 0 = an episode begins
+	noise   []float32  // [time+1, batch, entity]
+	drawn   []float32  // of one episode
 	control [3]float32 // learning rate, 1 = copy the target network, number of the update
 	args    []any
 }
 
 func newFeeds(s System, spec env.Spec) feeds {
-	return feeds{sys: s, spec: spec, roles: make([]int32, s.Train.Batch*spec.Entities), noise: make([]float32, s.Train.Batch*spec.Entities)}
+	return feeds{sys: s, spec: spec, drawn: make([]float32, spec.Entities)}
 }
 
-// declare lists the inputs of the update of so many steps.
-func (f *feeds) declare(t int) []xla.Input {
-	s, b, n, e := f.spec, f.sys.Train.Batch, f.spec.Agents, f.spec.Entities
+// declare lists the inputs of the update of samples of so many steps and rows.
+func (f *feeds) declare(t, b int) []xla.Input {
+	s, n, e := f.spec, f.spec.Agents, f.spec.Entities
 	in := []xla.Input{xla.F32(3), xla.I32(t, b, n), xla.F32(t, b, n), xla.F32(t, b, 1), xla.F32(t, b, 1), xla.Bool(t+1, b, n, s.Choices())}
 	in = append(in, seenInputs(f.sys, s, t+1, b)...)
+	if f.sys.Agent.Memory > 0 {
+		in = append(in, xla.F32(t+1, b))
+	}
 	if f.sys.Noise != nil {
-		in = append(in, xla.F32(b, e))
+		in = append(in, xla.F32(t+1, b, e))
 	}
 	if f.sys.Group.on() {
 		in = append(in, xla.I32(t+1, b, n), xla.I32(t+1, b, n))
@@ -49,9 +54,9 @@ func seenInputs(sys System, s env.Spec, t, b int) []xla.Input {
 		in = append(in, xla.F32(t, b, s.StateDim))
 	}
 	if sys.Sees.Entities {
-		in = append(in, xla.F32(t, b, s.Entities, s.EntityDim), xla.Bool(t, b, s.Agents, s.Entities), xla.Bool(b, s.Entities))
+		in = append(in, xla.F32(t, b, s.Entities, s.EntityDim), xla.Bool(t, b, s.Agents, s.Entities), xla.Bool(t, b, s.Entities))
 		if s.Roles > 0 {
-			in = append(in, xla.I32(b, s.Entities))
+			in = append(in, xla.I32(t, b, s.Entities))
 		}
 	}
 	return in
@@ -93,6 +98,9 @@ func (f *feeds) forward(root *model.Scope, in []*Node) (x *Forward, control *Nod
 	if f.sys.Sees.Last {
 		all.Last = lastOf(x.Taken)
 	}
+	if f.sys.Agent.Memory > 0 {
+		all.Keep, in = in[0], in[1:]
+	}
 	if f.sys.Noise != nil {
 		all.Noise, in = in[0], in[1:]
 	}
@@ -103,7 +111,8 @@ func (f *feeds) forward(root *model.Scope, in []*Node) (x *Forward, control *Nod
 	return x, control
 }
 
-// lastOf is each agent's last action at all moments, from what was done at each step: one later, and zero at first.
+// lastOf is each agent's last action at all moments, from what was done at each step: one later, and zero at first and
+// where nothing was done, as between two episodes.
 func lastOf(taken *Node) *Node {
 	first := taken.Shape().Clone()
 	first.Dimensions[0] = 1
@@ -148,18 +157,43 @@ func (f *feeds) fill(s *replay.Sample, lr float32, copyTarget bool, update int64
 	if f.sys.Sees.Entities {
 		f.args = append(f.args, s.Entities, s.Hidden, s.Present)
 		if f.spec.Roles > 0 {
-			for i, role := range s.Role {
-				f.roles[i] = int32(role)
+			f.roles = f.roles[:0]
+			for _, role := range s.Role {
+				f.roles = append(f.roles, int32(role))
 			}
 			f.args = append(f.args, f.roles)
 		}
 	}
+	if f.sys.Agent.Memory > 0 {
+		f.keep = resized(f.keep, (s.Time+1)*s.Batch, 1)
+		for _, e := range s.Episodes {
+			f.keep[e.From*s.Batch+e.Row] = 0
+		}
+		f.args = append(f.args, f.keep)
+	}
 	if f.sys.Noise != nil {
-		e := f.spec.Entities
-		for i := range s.Batch {
-			f.sys.Noise(s.Key.Split("noise", int64(i)).Rand(), s.Present[i*e:(i+1)*e], f.noise[i*e:(i+1)*e])
+		n := f.spec.Entities
+		f.noise = resized(f.noise, (s.Time+1)*s.Batch*n, 0)
+		for i, e := range s.Episodes {
+			at := (e.From*s.Batch + e.Row) * n
+			f.sys.Noise(s.Key.Split("noise", int64(i)).Rand(), s.Present[at:at+n], f.drawn)
+			for t := range e.Steps + 1 {
+				copy(f.noise[at+t*s.Batch*n:], f.drawn)
+			}
 		}
 		f.args = append(f.args, f.noise)
 	}
 	return f.args
+}
+
+// resized is x with n numbers, all of them with.
+func resized[T any](x []T, n int, with T) []T {
+	if cap(x) < n {
+		x = make([]T, n)
+	}
+	x = x[:n]
+	for i := range x {
+		x[i] = with
+	}
+	return x
 }

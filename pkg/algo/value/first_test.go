@@ -78,7 +78,7 @@ func TestFirstUpdateChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Printf("first update %g %v %x\n", seconds, l.updates[sample.Time].Loaded, sha256.Sum256(fmt.Append(nil, values)))
+	fmt.Printf("first update %g %v %x\n", seconds, l.updates[[2]int{sample.Time, sample.Batch}].Loaded, sha256.Sum256(fmt.Append(nil, values)))
 }
 
 // TestFirstUpdate: the update that a new process loads from the cache changes the same bits as the compiled one.

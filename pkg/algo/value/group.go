@@ -87,8 +87,8 @@ type grouper struct {
 	spec     env.Spec
 	dev      *xla.Device
 	store    *model.Store
-	programs map[int]*xla.Program
-	slots    [2][]int32 // online, target: [time+1, batch, agent]
+	programs map[[2]int]*xla.Program // by steps and rows
+	slots    [2][]int32              // online, target: [time+1, batch, agent]
 	workers  []matching
 }
 
@@ -102,7 +102,7 @@ type matching struct {
 }
 
 func newGrouper(s System, spec env.Spec, dev *xla.Device, store *model.Store) *grouper {
-	g := &grouper{sys: s, spec: spec, dev: dev, store: store, programs: map[int]*xla.Program{}}
+	g := &grouper{sys: s, spec: spec, dev: dev, store: store, programs: map[[2]int]*xla.Program{}}
 	for range runtime.NumCPU() {
 		g.workers = append(g.workers, matching{market: team.NewMarket(spec.Agents), group: make([]int32, spec.Agents), before: make([]int32, spec.Agents)})
 	}
@@ -123,33 +123,30 @@ func (g *grouper) scoreGraph(root *model.Scope, in []*Node) []*Node {
 
 // match returns the slots of all agents at all moments for the online and the target networks, from what they see.
 func (g *grouper) match(s *replay.Sample, seen []any) (online, target []int32, err error) {
-	p, ok := g.programs[s.Time]
+	size := [2]int{s.Time, s.Batch}
+	p, ok := g.programs[size]
 	if !ok {
 		in := append(seenInputs(g.sys, g.spec, s.Time+1, s.Batch), xla.I32(s.Time, s.Batch, g.spec.Agents))
-		if p, err = xla.Compile(g.dev, fmt.Sprintf("scores of %d steps", s.Time), g.store, g.scoreGraph, in...); err != nil {
+		if p, err = xla.Compile(g.dev, fmt.Sprintf("scores of %d × %d steps", s.Batch, s.Time), g.store, g.scoreGraph, in...); err != nil {
 			return nil, nil, err
 		}
-		g.programs[s.Time] = p
+		g.programs[size] = p
 	}
 	args := append([]any{}, seen...)
 	out, err := p.Call(append(args, s.Actions)...)
 	if err != nil {
 		return nil, nil, err
 	}
-	size := (s.Time + 1) * s.Batch * g.spec.Agents
 	for k := range g.slots {
-		if cap(g.slots[k]) < size {
-			g.slots[k] = make([]int32, size)
-		}
-		g.slots[k] = g.slots[k][:size]
+		g.slots[k] = resized(g.slots[k], (s.Time+1)*s.Batch*g.spec.Agents, -1)
 	}
 	var wait sync.WaitGroup
 	for w := range g.workers {
 		wait.Go(func() {
 			m := &g.workers[w]
 			m.switched, m.followers, m.unstable, m.made, m.err = 0, 0, 0, 0, nil
-			for b := w; b < s.Batch && m.err == nil; b += len(g.workers) {
-				m.err = g.episode(m, s, b, [2][]float32{out[0].([]float32), out[1].([]float32)})
+			for i := w; i < len(s.Episodes) && m.err == nil; i += len(g.workers) {
+				m.err = g.episode(m, s, i, [2][]float32{out[0].([]float32), out[1].([]float32)})
 			}
 		})
 	}
@@ -162,23 +159,19 @@ func (g *grouper) match(s *replay.Sample, seen []any) (online, target []int32, e
 	return g.slots[0], g.slots[1], nil
 }
 
-// episode forms the groups of one episode of a sample.
-func (g *grouper) episode(m *matching, s *replay.Sample, b int, scores [2][]float32) error {
-	n, e := g.spec.Agents, g.spec.Entities
-	if err := g.sys.Group.seat(m.market, roles(s.Role, b, e), s.Present[b*e:(b+1)*e]); err != nil {
+// episode forms the groups of episode i of a sample.
+func (g *grouper) episode(m *matching, s *replay.Sample, i int, scores [2][]float32) error {
+	n, e, where := g.spec.Agents, g.spec.Entities, s.Episodes[i]
+	first := where.From*s.Batch + where.Row
+	if err := g.sys.Group.seat(m.market, roles(s.Role, first, e), s.Present[first*e:(first+1)*e]); err != nil {
 		return err
 	}
 	var places [Slots]int32
-	shuffle(places[:], s.Key.Split("slots", int64(b)))
+	shuffle(places[:], s.Key.Split("slots", int64(i)))
 	for net := range g.slots {
-		r := s.Key.Split("match", int64(b), int64(net)).Rand()
-		for t := range s.Time + 1 {
-			row := t*s.Batch + b
-			slots := g.slots[net][row*n : (row+1)*n]
-			if t > 0 && s.Filled[(t-1)*s.Batch+b] == 0 { // padding
-				fill(slots, -1)
-				continue
-			}
+		r := s.Key.Split("match", int64(i), int64(net)).Rand()
+		for t := range where.Steps + 1 {
+			row := first + t*s.Batch
 			if t%max(1, g.sys.Group.Every) == 0 {
 				copy(m.before, m.group)
 				copy(m.market.Scores, scores[net][row*n*n:(row+1)*n*n])
@@ -187,7 +180,7 @@ func (g *grouper) episode(m *matching, s *replay.Sample, b int, scores [2][]floa
 					m.count(t > 0)
 				}
 			}
-			place(m.group, places[:], slots)
+			place(m.group, places[:], g.slots[net][row*n:(row+1)*n])
 		}
 	}
 	return nil
@@ -215,10 +208,4 @@ func (g *grouper) metrics(to train.Metrics) {
 	}
 	to["switching_rate"] = float64(all.switched) / float64(max(1, all.followers))
 	to["instability"] = float64(all.unstable) / float64(max(1, all.made))
-}
-
-func fill(x []int32, with int32) {
-	for i := range x {
-		x[i] = with
-	}
 }

@@ -68,6 +68,7 @@ func TestLearningFormsTheGroupsOfActing(t *testing.T) {
 			}
 			played = played[:end+1]
 			clear(sample.Filled[end:])
+			sample.Episodes[0].Steps = end
 			args := l.feeds.fill(sample, 0, false, 1)
 			online, target, err := l.groups.match(sample, l.feeds.seen(args))
 			if err != nil {

@@ -73,7 +73,7 @@ func inRoles(in Inputs) *Node {
 	}
 	return once(in, "roles", x, func() *Node {
 		role := OneHot(AddScalar(in.Role, -1), in.Spec.Roles, x.DType()) // 0 is no role
-		return Concatenate([]*Node{x, overTime(role, x.Shape().Dim(0))}, 3)
+		return Concatenate([]*Node{x, role}, 3)
 	})
 }
 

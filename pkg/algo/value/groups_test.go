@@ -48,7 +48,7 @@ func TestT14Gradients(t *testing.T) {
 		in := f.In
 		in.Views = splitViews(f.In)
 		all := f.All
-		all.Views = in.Views
+		all.Views = splitViews(all)
 		v := f.Again(all).moments(0, 3)
 		q, imagined := f.Chosen(f.Values), ReduceSum(Mul(v.Q, Concatenate([]*Node{f.Taken, f.Taken}, 2)), 3)
 		lq, li := f.SquaredError(f.Mix(q, f.Values, f.In)), f.SquaredError(f.Mix(imagined, f.Values, in))

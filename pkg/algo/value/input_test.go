@@ -99,8 +99,8 @@ func TestEmptyReplay(t *testing.T) {
 	}
 	s := buffer.(*replay.Episodes).Sample(rng.New(2))
 	_, err = l.Update(s)
-	wantLine(t, err, "value: vdn got a sample of 3 episodes without a step: nothing is remembered yet")
-	s.Batch = 2
+	wantLine(t, err, "value: vdn got a sample without a step: nothing is remembered yet")
+	s.Batch = 4
 	_, err = l.Update(s)
 	wantLine(t, err, "value: vdn takes samples of batch 3")
 }

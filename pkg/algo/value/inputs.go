@@ -19,15 +19,16 @@ type Inputs struct {
 	State    *Node // [time, batch, state], for mixers and losses: nil in agent networks, which act without it
 	Entities *Node // [time, batch, entity, feature]
 	Hidden   *Node // [time, batch, agent, entity], bool, true = this agent does not see that entity
-	Present  *Node // [batch, entity], bool, false = an empty slot
-	Role     *Node // [batch, entity], int32, 0 = none; nil where the world has no roles
+	Present  *Node // [time, batch, entity], bool, false = an empty slot
+	Role     *Node // [time, batch, entity], int32, 0 = none; nil where the world has no roles
 	Avail    *Node // [time, batch, agent, action], bool, true = may be chosen
 	Last     *Node // [time, batch, agent, action], one-hot, each agent's last action; zero at an episode's beginning
 	Memory   *Node // [batch, agent, Agent.Memory] before the first moment; nil = zero, an episode's beginning
+	Keep     *Node // [time, batch], 0 where an episode begins, before which Memory is zero, too, and 1 elsewhere; nil = 1
 	Group    *Node // [time, batch, agent, slot], one-hot; zero for agents in no group; nil without System.Group
-	Noise    *Node // [batch, entity] of System.Noise; nil without, and while acting
-	// Views are further looks at the same moments, each with only some pairs: [batch, agent, entity], bool, false = that
-	// pair is hidden, or nil for all pairs. Agents and mixers answer for all views behind one another along their agent
+	Noise    *Node // [time, batch, entity] of System.Noise; nil without, and while acting
+	// Views are further looks at the same moments, each with only some pairs: [time, batch, agent, entity], bool, false =
+	// that pair is hidden, or nil for all pairs. Agents and mixers answer for all views behind one another along their agent
 	// axis. nil: one view, of all pairs.
 	Views []*Node
 	// Also are views that a mixer will be asked for beside that of all pairs: it may compute them together.
@@ -67,7 +68,7 @@ func together(in Inputs, place string, x *Node, make func(in Inputs) *Node) *Nod
 // moments returns the moments from ≤ t < to. Memory is that before moment 0, so only a network without one may
 // begin later.
 func (in Inputs) moments(from, to int) Inputs {
-	for _, p := range []**Node{&in.Obs, &in.State, &in.Entities, &in.Hidden, &in.Avail, &in.Last, &in.Group} {
+	for _, p := range []**Node{&in.Obs, &in.State, &in.Entities, &in.Hidden, &in.Present, &in.Role, &in.Avail, &in.Last, &in.Keep, &in.Group, &in.Noise} {
 		*p = between(*p, from, to)
 	}
 	return in

@@ -24,16 +24,16 @@ const (
 	floatType  = dtypes.Float32
 )
 
-// learner is the engine: one compiled update for each length of samples, one compiled act per batch size.
+// learner is the engine: one compiled update for each size of samples, one compiled act per batch size.
 type learner struct {
 	sys     System
 	spec    env.Spec
 	dev     *xla.Device // of the update
 	store   *model.Store
-	updates map[int]*xla.Program // by length
-	names   []string             // of what an update reports
-	hash    string               // of the update, see fingerprint
-	act     *xla.Program         // for Train.Envs environments
+	updates map[[2]int]*xla.Program // by steps and rows of a sample
+	names   []string                // of what an update reports
+	hash    string                  // of the update, see fingerprint
+	act     *xla.Program            // for Train.Envs environments
 	actor   *actor
 	groups  *grouper // nil without System.Group
 	feeds   feeds
@@ -41,8 +41,8 @@ type learner struct {
 	metrics train.Metrics
 }
 
-// Build makes a learner and its replay. It compiles the act program, and the update where samples have one length;
-// updates of longer samples are compiled when the first of their length is drawn.
+// Build makes a learner and its replay. It compiles the act program, and the update where all samples have as many rows;
+// updates of samples of episodes are compiled when the first of their size is drawn.
 func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 	if err := s.validate(); err != nil {
 		return nil, nil, err
@@ -51,7 +51,7 @@ func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 	if err := s.fits(spec); err != nil {
 		return nil, nil, err
 	}
-	buffer, lengths, err := s.replay(setup.Env)
+	buffer, err := s.replay(setup.Env)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,15 +60,15 @@ func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 		return nil, nil, err
 	}
 	dev.Log = setup.Log
-	l := &learner{sys: s, spec: spec, dev: dev, store: nn.NewStore(setup.Key), updates: map[int]*xla.Program{}, metrics: train.Metrics{}}
+	l := &learner{sys: s, spec: spec, dev: dev, store: nn.NewStore(setup.Key), updates: map[[2]int]*xla.Program{}, metrics: train.Metrics{}}
 	l.feeds = newFeeds(s, spec)
 	if s.Agent.Memory == 0 {
-		p, err := l.program(lengths[0])
+		p, err := l.program(1, s.Train.Batch)
 		if err != nil {
 			return nil, nil, err
 		}
 		l.hash = p.Hash()
-	} else if err := l.fingerprint(setup, lengths[0]); err != nil {
+	} else if err := l.fingerprint(setup); err != nil {
 		return nil, nil, err
 	}
 	if err := l.copyTarget(); err != nil {
@@ -84,29 +84,27 @@ func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 	return l, buffer, nil
 }
 
-// replay returns what remembers, and the lengths of its samples.
-func (s System) replay(e env.Env) (replay.Replay, []int, error) {
+// replay returns what remembers.
+func (s System) replay(e env.Env) (replay.Replay, error) {
 	t := s.Train
 	if t.UpdateEpisodes < 1 {
-		b, err := replay.NewTransitions(e, t.Buffer, t.Warmup, t.Batch)
-		return b, []int{1}, err
+		return replay.NewTransitions(e, t.Buffer, t.Warmup, t.Batch)
 	}
 	keep := replay.Keeps{Obs: s.Sees.Obs, State: s.Sees.State, Entities: s.Sees.Entities, Half: t.Half}
-	b, err := replay.NewEpisodes(e, keep, t.Envs, t.Buffer, t.Batch)
-	return b, replay.Lengths(e.Spec().MaxSteps), err
+	return replay.NewEpisodes(e, keep, t.Envs, t.Buffer, t.Batch)
 }
 
 // fingerprint traces the update of a method with memory on the Go backend, for its hash, the same on all backends
 // then, and for the first values of all variables: what the loops of such networks are made of differs between
-// backends, and XLA compiles an update only when it is needed.
-func (l *learner) fingerprint(setup train.Setup, length int) error {
+// backends, and XLA compiles an update only when it is needed. Few steps do for it: on that backend loops are written out.
+func (l *learner) fingerprint(setup train.Setup) error {
 	dev, err := xla.Open(xla.Go, 1)
 	if err != nil {
 		return err
 	}
 	twin := *l
 	twin.store = nn.NewStore(setup.Key)
-	p, err := xla.Compile(dev, "update", twin.store, twin.updateGraph, twin.feeds.declare(length)...)
+	p, err := xla.Compile(dev, "update", twin.store, twin.updateGraph, twin.feeds.declare(min(8, l.spec.MaxSteps), l.sys.Train.Batch)...)
 	if err != nil {
 		return err
 	}
@@ -118,20 +116,21 @@ func (l *learner) fingerprint(setup train.Setup, length int) error {
 	return xla.SetValues(l.store, values)
 }
 
-// program returns the update for samples of so many steps.
-func (l *learner) program(length int) (*xla.Program, error) {
-	if p, ok := l.updates[length]; ok {
+// program returns the update for samples of so many steps and rows.
+func (l *learner) program(steps, rows int) (*xla.Program, error) {
+	size := [2]int{steps, rows}
+	if p, ok := l.updates[size]; ok {
 		return p, nil
 	}
 	name := "update"
 	if l.sys.Train.UpdateEpisodes > 0 {
-		name = fmt.Sprintf("update of %d steps", length)
+		name = fmt.Sprintf("update of %d × %d steps", rows, steps)
 	}
-	p, err := xla.Compile(l.dev, name, l.store, l.updateGraph, l.feeds.declare(length)...)
+	p, err := xla.Compile(l.dev, name, l.store, l.updateGraph, l.feeds.declare(steps, rows)...)
 	if err != nil {
 		return nil, err
 	}
-	l.updates[length] = p
+	l.updates[size] = p
 	return p, nil
 }
 
@@ -203,11 +202,11 @@ func (l *learner) Policy() policy.Policy { return l.actor }
 // Train.TargetEvery updates.
 func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 	t := l.sys.Train
-	if s.Batch != t.Batch || t.UpdateEpisodes < 1 && s.Time != 1 {
+	if s.Batch > t.Batch || t.UpdateEpisodes < 1 && (s.Time != 1 || s.Batch < t.Batch) {
 		return nil, fmt.Errorf("value: %s takes samples of batch %d, of 1 step unless episodes are kept, got %d steps × %d", l.sys.Name, t.Batch, s.Time, s.Batch)
 	}
 	if s.Filled != nil && !slices.Contains(s.Filled, 1) {
-		return nil, fmt.Errorf("value: %s got a sample of %d episodes without a step: nothing is remembered yet", l.sys.Name, s.Batch)
+		return nil, fmt.Errorf("value: %s got a sample without a step: nothing is remembered yet", l.sys.Name)
 	}
 	args := l.feeds.fill(s, float32(t.LR), (l.made+1)%int64(t.TargetEvery) == 0, l.made+1)
 	if l.groups != nil {
@@ -218,7 +217,7 @@ func (l *learner) Update(s *replay.Sample) (train.Metrics, error) {
 		l.groups.metrics(l.metrics)
 		args = append(args, online, target)
 	}
-	p, err := l.program(s.Time)
+	p, err := l.program(s.Time, s.Batch)
 	if err != nil {
 		return nil, err
 	}

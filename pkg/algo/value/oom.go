@@ -48,7 +48,7 @@ func Diverse(loss Loss, weight float64) Loss {
 	return func(f *Forward) *Node {
 		e, d := f.Values.Embedding, f.Values.Embedding.Shape().Dimensions
 		rows, n := d[0]*d[1], d[2]
-		here := Reshape(overTime(agents(f.In.Present, f.In), d[0]), rows, n)
+		here := Reshape(agents(f.In.Present, f.In), rows, n)
 		sum := rl.SimilarityDiversity(Reshape(e, rows, n, d[3]), Reshape(f.In.Group, rows, n, Slots), here)
 		sd := f.Mean(Mul(Reshape(sum, d[0], d[1], 1), f.Filled))
 		f.Report("sd_loss", sd)

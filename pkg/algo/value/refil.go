@@ -23,9 +23,8 @@ func REFIL(lambda float64, w Width, t Training) System {
 func Imagined(lambda float64) Loss {
 	return func(f *Forward) *Node {
 		all, in := f.All, f.In
-		all.Views = splitViews(f.In)
-		f.In.Also = all.Views
-		in.Views, in.Also = all.Views, all.Views
+		all.Views, f.In.Also = splitViews(f.All), splitViews(f.In)
+		in.Views, in.Also = f.In.Also, f.In.Also
 		v := f.Again(all).moments(0, f.Taken.Shape().Dim(0))
 		q := ReduceSum(Mul(v.Q, Concatenate([]*Node{f.Taken, f.Taken}, 2)), 3)
 		imagined := f.SquaredError(f.Mix(q, f.Values, in))
@@ -34,9 +33,9 @@ func Imagined(lambda float64) Loss {
 	}
 }
 
-// splitViews are the pairs within the groups that the coins make, and those across them, [batch, agent, entity].
+// splitViews are the pairs within the groups that the coins make, and those across them, [time, batch, agent, entity].
 func splitViews(in Inputs) []*Node {
-	same := Equal(ExpandAxes(agents(in.Noise, in), 2), ExpandAxes(in.Noise, 1))
+	same := Equal(ExpandAxes(agents(in.Noise, in), 3), ExpandAxes(in.Noise, 2))
 	return []*Node{same, LogicalNot(same)}
 }
 

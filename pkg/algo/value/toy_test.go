@@ -45,7 +45,7 @@ func readOff() Agent {
 func handMade() *replay.Sample {
 	const no = 77 // a number of padding
 	s := &replay.Sample{
-		Time: 3, Batch: 2, Key: rng.New(1), State: []float32{1, 0, 0.5, -1, 0, 1, 2, 0.5, -1, 1, no, no, 0, 2, no, no}, Avail: slices.Repeat([]bool{true}, 4*2*4),
+		Time: 3, Batch: 2, Episodes: []replay.Stretch{{Row: 0, Steps: 3}, {Row: 1, Steps: 2}}, Key: rng.New(1), State: []float32{1, 0, 0.5, -1, 0, 1, 2, 0.5, -1, 1, no, no, 0, 2, no, no}, Avail: slices.Repeat([]bool{true}, 4*2*4),
 		Obs: []float32{
 			1, 2, 3, 0 /**/, 4, 1, 1, 2,
 			2, 1, 1, 4 /**/, 0, 2, 5, 1,

@@ -67,7 +67,7 @@ func TestJointGradientIsTheSumOfHeadGradients(t *testing.T) {
 		delta := MulScalar(f.Delta(f.Total()), -1)
 		p := nn.Params(root.At("online"), in[0].Graph())[0].NodeValue(in[0].Graph())
 		return []*Node{delta, f.Total(), p, Gradient(TD(f), p)[0]}
-	}, feeds.declare(1), feeds.fill(&replay.Sample{
+	}, feeds.declare(1, 1), feeds.fill(&replay.Sample{
 		Time: 1, Batch: 1, Obs: make([]float32, 4), Avail: slices.Repeat([]bool{true}, 12), Actions: []int32{1, 2},
 		Reward: []float32{3, 4}, Terminated: []float32{1}, Truncated: []float32{0},
 	}, 0, false, 1)...)

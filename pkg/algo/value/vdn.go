@@ -65,6 +65,10 @@ func remember(s *model.Scope, in Inputs, x *Node, width int) *Node {
 	if h0 == nil {
 		h0 = Zeros(x.Graph(), shapes.Make(x.DType(), b, n, width))
 	}
-	h := nn.GRU(s.In("gru"), Reshape(x, 1, t, b*n, d[3]), Reshape(h0, 1, b*n, width), nil)
+	keep := in.Keep
+	if keep != nil {
+		keep = Reshape(BroadcastToDims(ExpandAxes(keep, 2), t, b, n), 1, t, b*n)
+	}
+	h := nn.GRU(s.In("gru"), Reshape(x, 1, t, b*n, d[3]), Reshape(h0, 1, b*n, width), keep)
 	return Reshape(h, t, b, n, width)
 }
