@@ -27,13 +27,13 @@ func GRU(s *model.Scope, x, h0, keep *Node) *Node {
 	g := x.Graph()
 	wi, bi := Variable(s, g, "wi", FanIn, h, nets, in, 3*h), Variable(s, g, "bi", FanIn, h, nets, 1, 3*h)
 	wh, bh := Variable(s, g, "wh", FanIn, h, nets, h, 3*h), Variable(s, g, "bh", FanIn, h, nets, 1, 3*h)
-	inputs := []*Node{timeFirst(x)}
 	if keep != nil {
 		want(keep.Rank() == 3 && keep.Shape().Dim(0) == nets && keep.Shape().Dim(1) == steps && keep.Shape().Dim(2) == rows,
 			"GRU takes keep [net, time, row] beside x %s, got %s", x.Shape(), keep.Shape())
-		inputs = append(inputs, timeFirst(ExpandAxes(keep, -1)))
+		keep = timeFirst(ExpandAxes(keep, -1))
+		h0 = Mul(h0, Reshape(cut(keep, 0, 0, 1), nets, rows, 1))
 	}
-	return timeFirst(recur(inputs, h0, wi, bi, wh, bh))
+	return timeFirst(recur(timeFirst(x), keep, h0, wi, bi, wh, bh))
 }
 
 // timeFirst exchanges the first two axes of four.
@@ -45,47 +45,47 @@ func timeFirst(x *Node) *Node {
 	return TransposeAllAxes(x, 1, 0, 2, 3)
 }
 
-// recur is the state after every step [time, net, row, hidden]; in is x [time, net, row, in] and, where states are
-// reset, keep [time, net, row, 1].
+// recur is the state after every step [time, net, row, hidden], for x [time, net, row, in] and keep [time, net, row, 1],
+// which says how much of a state goes on into each step but the first; nil = all of it.
 //
 // All of a step is done in the loop, forward and backward, the input's product, the gates and the gradients of weights
 // included: what a step needs stays in the processor's cache, and little is carried from one pass to the other.
-// (Forward and backward over 60 steps of 160 rows, width 64, XLA, alternating on a busy machine: 41 ms of processor time;
-// 46 with one product of all inputs before the loops; 52 with gates and weights' gradients of all steps at once between
-// them, and no less with the gates kept from the forward pass.)
-func recur(in []*Node, h0, wi, bi, wh, bh *Node) *Node {
-	g, steps, hidden := h0.Graph(), in[0].Shape().Dim(0), h0.Shape().Dim(2)
+// (Forward and backward over 120 steps of 160 rows, width 64, XLA, two cores: 84–97 ms by the clock and as much processor
+// time; 89–100 and 137–157 with one product of all inputs before the loops and the gates and weights' gradients of
+// all steps at once between them, of which loops only carry the state on.)
+func recur(x, keep, h0, wi, bi, wh, bh *Node) *Node {
+	g, steps, hidden := h0.Graph(), x.Shape().Dim(0), h0.Shape().Dim(2)
 	if steps == 1 { // acting; the library can differentiate it
-		at := make([]*Node, len(in))
-		for i, x := range in {
-			at[i] = Reshape(x, x.Shape().Dimensions[1:]...)
-		}
-		return ExpandAxes(gates(at, h0, wi, bi, wh, bh).next(), 0)
+		return ExpandAxes(gates(Reshape(x, x.Shape().Dimensions[1:]...), h0, wi, bi, wh, bh).next(), 0)
+	}
+	xs, after := []*Node{x}, []*Node(nil)
+	if keep != nil {
+		after = []*Node{Concatenate([]*Node{cut(keep, 0, 1, steps), OnesLike(cut(keep, 0, 0, 1))}, 0)}
+		keep = cut(keep, 0, 1, steps)
 	}
 	forward := func() *Node {
-		l := loop{xs: in, consts: []*Node{wi, bi, wh, bh}, state: []*Node{h0}}
+		l := loop{xs: append(xs, after...), consts: []*Node{wi, bi, wh, bh}, state: []*Node{h0}}
 		y, _, _ := scan(false, l, hidden, func(x, c, s, _ []*Node) (*Node, []*Node, []*Node) {
-			h := gates(x, s[0], c[0], c[1], c[2], c[3]).next()
-			return h, []*Node{h}, nil
+			h := gates(x[0], s[0], c[0], c[1], c[2], c[3]).next()
+			return h, []*Node{kept(h, x[1:])}, nil
 		})
 		return y
 	}
-	return withGradient([]*Node{in[0], h0, wi, bi, wh, bh}, forward, func(y, dy *Node) []*Node {
-		ones := Ones(g, shapes.Make(y.DType(), h0.Shape().Dim(0), 1, together(h0)))
+	return withGradient([]*Node{x, h0, wi, bi, wh, bh}, forward, func(y, dy *Node) []*Node {
+		before := cut(y, 0, 0, steps-1)
+		if keep != nil {
+			before = Mul(before, keep)
+		}
 		l := loop{
-			xs:     append([]*Node{Concatenate([]*Node{ExpandAxes(h0, 0), cut(y, 0, 0, steps-1)}, 0), dy}, in...), // states before each step, …
-			consts: []*Node{wi, bi, wh, bh, Transpose(wi, 1, 2), Transpose(wh, 1, 2), ones},
+			xs:     append([]*Node{x, Concatenate([]*Node{ExpandAxes(h0, 0), before}, 0), dy}, after...),
+			consts: []*Node{wi, bi, wh, bh, Transpose(wi, 1, 2), Transpose(wh, 1, 2), Ones(g, shapes.Make(y.DType(), h0.Shape().Dim(0), 1, together(h0)))},
 			state:  []*Node{ZerosLike(h0)}, // its gradient from later steps
 			sums:   []*Node{ZerosLike(wi), ZerosLike(bi), ZerosLike(wh), ZerosLike(bh)},
 		}
-		dx, dh0, dw := scan(true, l, in[0].Shape().Dim(3), func(x, c, state, s []*Node) (*Node, []*Node, []*Node) {
-			k := gates(x[2:], x[0], c[0], c[1], c[2], c[3])
-			dh, di, dn := k.backward(Add(state[0], x[1]))
-			dh = Add(dh, product(dn, c[5]))
-			if k.keep != nil {
-				dh = Mul(dh, k.keep)
-			}
-			return product(di, c[4]), []*Node{dh}, []*Node{
+		dx, dh0, dw := scan(true, l, x.Shape().Dim(3), func(x, c, state, s []*Node) (*Node, []*Node, []*Node) {
+			k := gates(x[0], x[1], c[0], c[1], c[2], c[3])
+			dh, di, dn := k.backward(Add(kept(state[0], x[3:]), x[2]))
+			return product(di, c[4]), []*Node{Add(dh, product(dn, c[5]))}, []*Node{
 				Add(s[0], across(k.x, di)), Add(s[1], product(c[6], di)), // c[6]·d sums over rows: in loops XLA refuses sums
 				Add(s[2], across(k.h, dn)), Add(s[3], product(c[6], dn)),
 			}
@@ -94,18 +94,22 @@ func recur(in []*Node, h0, wi, bi, wh, bh *Node) *Node {
 	})
 }
 
+// kept is how much of state h goes on, by keep [net, row, 1]; without keep all of it.
+func kept(h *Node, keep []*Node) *Node {
+	if len(keep) == 0 {
+		return h
+	}
+	return Mul(h, keep[0])
+}
+
 // step is one step: its input x [net, row, in], the state h before it [net, row, hidden], gates, and what the reset
 // gate lets through, m = h·Uₙ + cₙ. No scalar constants: it is used in loops.
-type step struct{ x, keep, h, r, z, n, m *Node }
+type step struct{ x, h, r, z, n, m *Node }
 
-// gates computes a step of in = x and, perhaps, keep.
-func gates(in []*Node, h, wi, bi, wh, bh *Node) step {
-	k := step{x: in[0], h: h}
-	if len(in) > 1 {
-		k.keep, k.h = in[1], Mul(h, in[1])
-	}
-	ir, iz, i := thirds(Add(product(k.x, wi), bi))
-	hr, hz, m := thirds(Add(product(k.h, wh), bh))
+func gates(x, h, wi, bi, wh, bh *Node) step {
+	k := step{x: x, h: h}
+	ir, iz, i := thirds(Add(product(x, wi), bi))
+	hr, hz, m := thirds(Add(product(h, wh), bh))
 	k.r, k.z, k.m = Sigmoid(Add(ir, hr)), Sigmoid(Add(iz, hz)), m
 	k.n = Tanh(Add(i, Mul(k.r, m)))
 	return k

@@ -28,6 +28,8 @@ func (c gruShape) String() string {
 var gruShapes = []gruShape{
 	{1, 4, 3, 2, 3, true}, {1, 5, 2, 3, 2, false}, {3, 4, 2, 2, 3, true}, {2, 3, 1, 1, 1, false}, {1, 1, 3, 2, 2, true}, {2, 1, 2, 2, 3, false}, {2, 2, 1, 3, 2, true},
 	{1, 3, 1, 40, 2, true}, // the packed inputs of the gradient: much longer than y
+	{1, 3, 70, 1, 1, true}, // more rows than go through a loop at once
+	{2, 2, 96, 1, 1, false},
 }
 
 // keep draws where episodes begin: a third of the rows and steps.

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -92,12 +93,15 @@ func scan(reverse bool, l loop, width int, body func(x, c, state, sums []*Node) 
 // loops reports whether x's backend has loops.
 func loops(x *Node) bool { return x.Graph().Backend().Name() == "xla" }
 
-// together is how many rows of state [net, row, k] go through a loop at once: the largest divisor of all rows from 24 to
-// 64, or all of them where there is none. With more, a step's gradients of weights, which are sums over rows, are so
-// large that the plugin hands parts of them to its threads, which takes longer than doing them.
+// together is how many rows of state [net, row, k] go through a loop at once: on XLA's CPU the largest divisor of all rows
+// from 24 to 64, and all of them where there is none or elsewhere. With more, a step's gradients of weights, which are
+// sums over rows, are so large that the plugin hands parts of them to its threads, which takes longer than doing them.
 func together(state *Node) int {
 	rows := state.Shape().Dim(1)
-	for size := min(rows, 64); size >= 24 && loops(state); size-- {
+	if !strings.Contains(state.Graph().Backend().Description(), "cpu") { // such as "xla:cpu - …"
+		return rows
+	}
+	for size := min(rows, 64); size >= 24; size-- {
 		if rows%size == 0 {
 			return size
 		}

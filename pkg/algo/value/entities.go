@@ -36,7 +36,7 @@ func TinyWidth() Width {
 // are needed.
 func Entities(w Width) Agent {
 	return Agent{Memory: w.Memory, Values: func(s *model.Scope, in Inputs) Values {
-		h := remember(s, in, perceive(s, in, described(in), w), w.Memory)
+		h := Remember(s, in, perceive(s, in, described(in), w), w.Memory)
 		return Values{Q: ofPresent(layer(s.In("q"), h, in.Spec.Choices()), in), Memory: h}
 	}}
 }

@@ -54,7 +54,7 @@ func InGroups(w Width, score Score) Agent {
 			if in.Group == nil {
 				exceptions.Panicf("value: agents in groups need System.Group")
 			}
-			h := remember(s, in, perceive(s, in, inRoles(in), w), w.Memory)
+			h := Remember(s, in, perceive(s, in, inRoles(in), w), w.Memory)
 			e := embed(s.In("encoder"), h, eachView(in.Group, 2, h.Shape().Dim(2)), w.Encoder)
 			q := generated(s.In("decoder"), h, StopGradient(e), in.Spec.Choices())
 			return Values{Q: ofPresent(q, in), Memory: h, Embedding: e}

@@ -19,7 +19,7 @@ import (
 
 // Agent is the network that says what actions are worth.
 type Agent struct {
-	Memory int                                    // numbers that each agent carries from step to step; 0 = none
+	Memory int                                    // numbers that each agent carries from step to step, by Remember; 0 = none
 	Values func(s *model.Scope, in Inputs) Values // of all agents
 	Scores func(s *model.Scope, in Inputs) *Node  // what agents think of each other, [time, batch, agent, agent]; for System.Group only
 }

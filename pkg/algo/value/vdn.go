@@ -30,7 +30,7 @@ func VDN(t Training) System {
 // Sees.Last are needed.
 func Recurrent(width int) Agent {
 	return Agent{Memory: width, Values: func(s *model.Scope, in Inputs) Values {
-		h := remember(s, in, nn.ReLU(layer(s.In("fc1"), flat(in), width)), width)
+		h := Remember(s, in, nn.ReLU(layer(s.In("fc1"), flat(in), width)), width)
 		return Values{Q: layer(s.In("q"), h, in.Spec.Choices()), Memory: h}
 	}}
 }
@@ -57,8 +57,9 @@ func rows(x *Node) *Node {
 	return Reshape(x, 1, -1, d[len(d)-1])
 }
 
-// remember is the state of a GRU after every moment, [time, batch, agent, width], for x [time, batch, agent, k].
-func remember(s *model.Scope, in Inputs, x *Node, width int) *Node {
+// Remember is the memory of an agent network that has one: the state of a GRU after every moment, [time, batch, agent, width],
+// for x [time, batch, agent, k]. It begins with in.Memory, or zero, and anew where an episode begins (in.Keep).
+func Remember(s *model.Scope, in Inputs, x *Node, width int) *Node {
 	d := x.Shape().Dimensions
 	t, b, n := d[0], d[1], d[2]
 	h0 := in.Memory
