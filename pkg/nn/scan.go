@@ -18,7 +18,7 @@ type loop struct{ xs, consts, state, sums []*Node }
 // refuses to capture nodes. The library has no gradient through it.
 //
 // On XLA it is a While, which compiles once what runs many times (written out: 45 s instead of 5 for 60 steps of GRU
-// and its gradient, and no faster), over all steps of some of the rows, then over those of the next (see together). On
+// and its gradient, and no faster); with sums over all steps of some of the rows, then over those of the next (see together). On
 // the Go backend, which compiles nothing and cannot write into a part of an array, it is written out.
 func scan(reverse bool, l loop, width int, body func(x, c, state, sums []*Node) (y *Node, next, sum []*Node)) (ys *Node, last, sums []*Node) {
 	d := l.xs[0].Shape().Dimensions
@@ -40,7 +40,10 @@ func scan(reverse bool, l loop, width int, body func(x, c, state, sums []*Node) 
 		}
 		return Concatenate(list, 0), state, sums
 	}
-	g, dtype, size := l.xs[0].Graph(), l.xs[0].DType(), together(l.state[0])
+	g, dtype, size := l.xs[0].Graph(), l.xs[0].DType(), rows
+	if len(l.sums) > 0 {
+		size = together(l.state[0])
+	}
 	count := int32(steps * rows / size)
 	start := []*Node{Const(g, int32(0)), Zeros(g, shapes.Make(dtype, steps, nets, rows, width))}
 	for _, list := range [][]*Node{l.state, l.sums, l.xs, l.consts} {
@@ -93,9 +96,10 @@ func scan(reverse bool, l loop, width int, body func(x, c, state, sums []*Node) 
 // loops reports whether x's backend has loops.
 func loops(x *Node) bool { return x.Graph().Backend().Name() == "xla" }
 
-// together is how many rows of state [net, row, k] go through a loop at once: on XLA's CPU the largest divisor of all rows
-// from 24 to 64, and all of them where there is none or elsewhere. With more, a step's gradients of weights, which are
-// sums over rows, are so large that the plugin hands parts of them to its threads, which takes longer than doing them.
+// together is how many rows of state [net, row, k] go at once through a loop with sums: on XLA's CPU the largest divisor of
+// all rows from 24 to 64, and all of them where there is none or elsewhere. With more, a step's gradients of weights,
+// which are sums over rows, are so large that the plugin hands parts of them to its threads, which takes longer than
+// doing them.
 func together(state *Node) int {
 	rows := state.Shape().Dim(1)
 	if !strings.Contains(state.Graph().Backend().Description(), "cpu") { // such as "xla:cpu - …"
