@@ -186,14 +186,14 @@ func (f *feeds) fill(s *replay.Sample, lr float32, copyTarget bool, update int64
 	return f.args
 }
 
-// resized is x with n numbers, all of them with.
-func resized[T any](x []T, n int, with T) []T {
+// resized is x with n elements, each of them value.
+func resized[T any](x []T, n int, value T) []T {
 	if cap(x) < n {
 		x = make([]T, n)
 	}
 	x = x[:n]
 	for i := range x {
-		x[i] = with
+		x[i] = value
 	}
 	return x
 }

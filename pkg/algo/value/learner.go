@@ -41,8 +41,8 @@ type learner struct {
 	metrics train.Metrics
 }
 
-// Build makes a learner and its replay. It compiles the act program, and the update where all samples have as many rows;
-// updates of samples of episodes are compiled when the first of their size is drawn.
+// Build makes a learner and its replay. It compiles the act program, and of methods without memory the update of a whole
+// batch; updates of other samples are compiled when the first of their size is drawn.
 func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 	if err := s.validate(); err != nil {
 		return nil, nil, err
@@ -63,7 +63,11 @@ func (s System) Build(setup train.Setup) (train.Learner, replay.Replay, error) {
 	l := &learner{sys: s, spec: spec, dev: dev, store: nn.NewStore(setup.Key), updates: map[[2]int]*xla.Program{}, metrics: train.Metrics{}}
 	l.feeds = newFeeds(s, spec)
 	if s.Agent.Memory == 0 {
-		p, err := l.program(1, s.Train.Batch)
+		steps := 1
+		if s.Train.UpdateEpisodes > 0 {
+			steps = spec.MaxSteps
+		}
+		p, err := l.program(steps, s.Train.Batch)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -14,7 +14,7 @@ import (
 )
 
 // small are constants under which every rare event happens within a few hundred steps: the replay forgets, targets are
-// copied, samples have several lengths.
+// copied, samples have several sizes.
 func small() Training {
 	t := PyMARL()
 	t.Batch, t.Buffer, t.Envs, t.UpdateEpisodes, t.TargetEvery = 4, 20, 2, 1, 7

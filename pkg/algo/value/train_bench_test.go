@@ -12,7 +12,7 @@ import (
 )
 
 // BenchmarkTrain is QMIX on 2s3z from end to end, evaluation left out: 5,000 steps by each schedule, after as many as it takes
-// until every length of episode has been compiled for (20,000).
+// until every size of sample has been compiled for (20,000).
 func BenchmarkTrain(b *testing.B) {
 	for _, c := range []struct {
 		name  string
