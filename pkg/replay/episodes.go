@@ -11,8 +11,9 @@ import (
 
 // Episodes keeps the last whole episodes and samples them uniformly without replacement, so that a method with
 // memory sees each from its beginning. A sample has rows of MaxSteps steps, and in each row as many episodes behind one
-// another as fit, since most are shorter: half of a sample of one episode a row was padding (2s3z, 57 of 120 steps on
-// average). The number of rows is rounded up to one of at most six, since a program is compiled for each.
+// another as fit (sequence packing), since most are shorter: with one episode a row half of a sample was padding (2s3z,
+// 57 of 120 steps on average). The number of rows is rounded up to one of at most six, since a program is compiled for
+// each.
 //
 // Episodes are kept as records of one width in order of arrival, one for each step and one for the moment that
 // ends an episode; they never change once added, and those of running episodes are among them. Room is taken as
