@@ -12,7 +12,7 @@ import (
 // Episodes keeps the last whole episodes and samples them uniformly without replacement, so that a method with
 // memory sees each from its beginning. A sample has rows of MaxSteps steps, and in each row as many episodes behind one
 // another as fit (sequence packing), since most are shorter: with one episode a row half of a sample was padding (2s3z,
-// 57 of 120 steps on average). The number of rows is rounded up to one of at most six, since a program is compiled for
+// 57 of 120 steps on average). The number of rows is rounded up to one of at most four, since a program is compiled for
 // each.
 //
 // Episodes are kept as records of one width in order of arrival, one for each step and one for the moment that
@@ -90,10 +90,10 @@ func NewEpisodes(e env.Env, keep Keeps, envs, capacity, batch int) (*Episodes, e
 	return r, nil
 }
 
-// Rows are the numbers of rows that samples of batch episodes may have: 1/4, 3/8, 1/2, 5/8 and 3/4 of it, and all of it.
+// Rows are the numbers of rows that samples of batch episodes may have: 1/4, 1/2 and 5/8 of it, and all of it.
 func Rows(batch int) []int {
 	var out []int
-	for _, eighths := range []int{2, 3, 4, 5, 6, 8} {
+	for _, eighths := range []int{2, 4, 5, 8} {
 		if n := (batch*eighths + 7) / 8; !slices.Contains(out, n) {
 			out = append(out, n)
 		}
