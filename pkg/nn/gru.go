@@ -58,13 +58,13 @@ func recur(x, keep, h0, wi, bi, wh, bh *Node) *Node {
 	if steps == 1 { // acting; the library can differentiate it
 		return ExpandAxes(gates(Reshape(x, x.Shape().Dimensions[1:]...), h0, wi, bi, wh, bh).next(), 0)
 	}
-	xs, after := []*Node{x}, []*Node(nil)
+	var after []*Node // how much goes on behind each step; nil = all
 	if keep != nil {
-		after = []*Node{Concatenate([]*Node{cut(keep, 0, 1, steps), OnesLike(cut(keep, 0, 0, 1))}, 0)}
 		keep = cut(keep, 0, 1, steps)
+		after = []*Node{Concatenate([]*Node{keep, OnesLike(cut(keep, 0, 0, 1))}, 0)}
 	}
 	forward := func() *Node {
-		l := loop{xs: append(xs, after...), consts: []*Node{wi, bi, wh, bh}, state: []*Node{h0}}
+		l := loop{xs: append([]*Node{x}, after...), consts: []*Node{wi, bi, wh, bh}, state: []*Node{h0}}
 		y, _, _ := scan(false, l, hidden, func(x, c, s, _ []*Node) (*Node, []*Node, []*Node) {
 			h := gates(x[0], s[0], c[0], c[1], c[2], c[3]).next()
 			return h, []*Node{kept(h, x[1:])}, nil

@@ -18,12 +18,12 @@ type loop struct{ xs, consts, state, sums []*Node }
 // refuses to capture nodes. The library has no gradient through it.
 //
 // On XLA it is a While, which compiles once what runs many times (written out: 45 s instead of 5 for 60 steps of GRU
-// and its gradient, and no faster); with sums over all steps of some of the rows, then over those of the next (see together). On
-// the Go backend, which compiles nothing and cannot write into a part of an array, it is written out.
+// and its gradient, and no faster); with sums it runs over all steps of some of the rows, then over those of the next
+// (see together). On the Go backend, which compiles nothing and cannot write into a part of an array, it is written out.
 func scan(reverse bool, l loop, width int, body func(x, c, state, sums []*Node) (y *Node, next, sum []*Node)) (ys *Node, last, sums []*Node) {
 	d := l.xs[0].Shape().Dimensions
 	steps, nets, rows := d[0], d[1], d[2]
-	if !loops(l.state[0]) {
+	if l.xs[0].Graph().Backend().Name() != "xla" {
 		list, state, sums := make([]*Node, steps), l.state, l.sums
 		for k := range steps {
 			i := k
@@ -92,9 +92,6 @@ func scan(reverse bool, l loop, width int, body func(x, c, state, sums []*Node) 
 	last, sums, _, _ = parts(final)
 	return final[1], last, sums
 }
-
-// loops reports whether x's backend has loops.
-func loops(x *Node) bool { return x.Graph().Backend().Name() == "xla" }
 
 // together is how many rows of state [net, row, k] go at once through a loop with sums: on XLA's CPU the largest divisor of
 // all rows from 24 to 64, and all of them where there is none or elsewhere. With more, a step's gradients of weights,

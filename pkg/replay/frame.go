@@ -156,7 +156,9 @@ func (f *frame) pad(s *Sample, t, i int) {
 		if f.keep.Entities {
 			clear(nth(s.Entities, at, entities*f.spec.EntityDim))
 			clear(nth(s.Present, at, entities))
-			clear(nth(s.Role, at, len(s.Role)/(len(s.Present)/entities)))
+			if f.spec.Roles > 0 {
+				clear(nth(s.Role, at, entities))
+			}
 			hidden := nth(s.Hidden, at, n*entities)
 			for j := range hidden {
 				hidden[j] = j/entities != j%entities

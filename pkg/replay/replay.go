@@ -51,6 +51,9 @@ type Sample struct {
 // Stretch is where an episode is: its moments are From to From+Steps of row Row, its steps From to From+Steps−1.
 type Stretch struct{ Row, From, Steps int }
 
+// Moment is where moment t of episode e is in arrays [time+1, batch, …], and step t in those [time, batch, …].
+func (s *Sample) Moment(e Stretch, t int) int { return (e.From+t)*s.Batch + e.Row }
+
 // Tail holds the moments after those steps of a rollout whose next moment is not in it, but is worth something:
 // the clock ended the episode with them, or they are the last.
 type Tail struct {

@@ -193,10 +193,7 @@ func (a *actor) see(args []any, b *env.Batch, m *memory) []any {
 	if a.sys.Sees.Entities {
 		args = append(args, b.Entities, b.Hidden, b.Present)
 		if a.spec.Roles > 0 {
-			a.roles = a.roles[:0]
-			for _, role := range b.Role {
-				a.roles = append(a.roles, int32(role))
-			}
+			a.roles = whole(a.roles, b.Role)
 			args = append(args, a.roles)
 		}
 	}

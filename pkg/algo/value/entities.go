@@ -140,17 +140,17 @@ func agents(x *Node, in Inputs) *Node {
 // ofPresent makes what is said of absent agents zero: x [time, batch, agent, k], of any number of views.
 func ofPresent(x *Node, in Inputs) *Node {
 	d := x.Shape().Dimensions
-	here := eachView(ConvertDType(agents(in.Present, in), x.DType()), 2, d[2])
+	here := eachView(ConvertDType(agents(in.Present, in), x.DType()), d[2])
 	return Mul(x, Reshape(here, d[0], d[1], d[2], 1))
 }
 
-// eachView repeats x along its axis of agents until there are as many rows as views have together.
-func eachView(x *Node, axis, rows int) *Node {
-	list := make([]*Node, rows/x.Shape().Dim(axis))
+// eachView repeats x [time, batch, agent, …] along its agents until there are as many rows as views have together.
+func eachView(x *Node, rows int) *Node {
+	list := make([]*Node, rows/x.Shape().Dim(2))
 	for i := range list {
 		list[i] = x
 	}
-	return Concatenate(list, axis)
+	return Concatenate(list, 2)
 }
 
 // unrelated is true for pairs of an agent and an entity that are not both present: [time, batch, agent, entity].

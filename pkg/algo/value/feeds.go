@@ -157,17 +157,14 @@ func (f *feeds) fill(s *replay.Sample, lr float32, copyTarget bool, update int64
 	if f.sys.Sees.Entities {
 		f.args = append(f.args, s.Entities, s.Hidden, s.Present)
 		if f.spec.Roles > 0 {
-			f.roles = f.roles[:0]
-			for _, role := range s.Role {
-				f.roles = append(f.roles, int32(role))
-			}
+			f.roles = whole(f.roles, s.Role)
 			f.args = append(f.args, f.roles)
 		}
 	}
 	if f.sys.Agent.Memory > 0 {
 		f.keep = resized(f.keep, (s.Time+1)*s.Batch, 1)
 		for _, e := range s.Episodes {
-			f.keep[e.From*s.Batch+e.Row] = 0
+			f.keep[s.Moment(e, 0)] = 0
 		}
 		f.args = append(f.args, f.keep)
 	}
@@ -175,15 +172,24 @@ func (f *feeds) fill(s *replay.Sample, lr float32, copyTarget bool, update int64
 		n := f.spec.Entities
 		f.noise = resized(f.noise, (s.Time+1)*s.Batch*n, 0)
 		for i, e := range s.Episodes {
-			at := (e.From*s.Batch + e.Row) * n
-			f.sys.Noise(s.Key.Split("noise", int64(i)).Rand(), s.Present[at:at+n], f.drawn)
+			first := s.Moment(e, 0)
+			f.sys.Noise(s.Key.Split("noise", int64(i)).Rand(), s.Present[first*n:(first+1)*n], f.drawn)
 			for t := range e.Steps + 1 {
-				copy(f.noise[at+t*s.Batch*n:], f.drawn)
+				copy(f.noise[s.Moment(e, t)*n:], f.drawn)
 			}
 		}
 		f.args = append(f.args, f.noise)
 	}
 	return f.args
+}
+
+// whole is role as programs take it, in to's room.
+func whole(to []int32, role []uint8) []int32 {
+	to = to[:0]
+	for _, x := range role {
+		to = append(to, int32(x))
+	}
+	return to
 }
 
 // resized is x with n elements, each of them value.

@@ -162,7 +162,7 @@ func (g *grouper) match(s *replay.Sample, seen []any) (online, target []int32, e
 // episode forms the groups of episode i of a sample.
 func (g *grouper) episode(m *matching, s *replay.Sample, i int, scores [2][]float32) error {
 	n, e, where := g.spec.Agents, g.spec.Entities, s.Episodes[i]
-	first := where.From*s.Batch + where.Row
+	first := s.Moment(where, 0)
 	if err := g.sys.Group.seat(m.market, roles(s.Role, first, e), s.Present[first*e:(first+1)*e]); err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (g *grouper) episode(m *matching, s *replay.Sample, i int, scores [2][]floa
 	for net := range g.slots {
 		r := s.Key.Split("match", int64(i), int64(net)).Rand()
 		for t := range where.Steps + 1 {
-			row := first + t*s.Batch
+			row := s.Moment(where, t)
 			if t%max(1, g.sys.Group.Every) == 0 {
 				copy(m.before, m.group)
 				copy(m.market.Scores, scores[net][row*n*n:(row+1)*n*n])

@@ -55,7 +55,7 @@ func InGroups(w Width, score Score) Agent {
 				exceptions.Panicf("value: agents in groups need System.Group")
 			}
 			h := Remember(s, in, perceive(s, in, inRoles(in), w), w.Memory)
-			e := embed(s.In("encoder"), h, eachView(in.Group, 2, h.Shape().Dim(2)), w.Encoder)
+			e := embed(s.In("encoder"), h, eachView(in.Group, h.Shape().Dim(2)), w.Encoder)
 			q := generated(s.In("decoder"), h, StopGradient(e), in.Spec.Choices())
 			return Values{Q: ofPresent(q, in), Memory: h, Embedding: e}
 		},
@@ -127,7 +127,7 @@ func groupWeights(s *model.Scope, e *Node, in Inputs, w Width) *Node {
 	d := x.Shape().Dimensions
 	rows := d[0] * d[1]
 	layers := groupLayers(s.In("decoder"), e, in.Group, w)
-	group := Reshape(eachView(in.Group, 2, d[2]), rows, d[2], Slots)
+	group := Reshape(eachView(in.Group, d[2]), rows, d[2], Slots)
 	x = Reshape(x, rows, d[2], w.Hyper)
 	var sum *Node
 	for slot, last := range layers {

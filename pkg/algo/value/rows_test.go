@@ -66,7 +66,7 @@ func TestEpisodesInOneRow(t *testing.T) {
 				if sys.Sees.Entities {
 					w = brief(2, 5)
 				}
-				weights := func(change func(*replay.Sample) *replay.Sample) map[string]xla.Value {
+				after := func(change func(*replay.Sample) *replay.Sample) map[string]xla.Value {
 					l := build(t, sys, w, backend)
 					s := synthetic(l, 7)
 					for i, steps := range []int{5, 7, 4} { // of each episode
@@ -80,17 +80,13 @@ func TestEpisodesInOneRow(t *testing.T) {
 							t.Fatal(err)
 						}
 					}
-					values, err := xla.Values(l.store, "/online/")
-					if err != nil {
-						t.Fatal(err)
-					}
-					return values
+					return weights(t, l)
 				}
-				beside, behind := weights(func(s *replay.Sample) *replay.Sample { return s }), weights(inOneRow)
+				beside, behind := after(func(s *replay.Sample) *replay.Sample { return s }), after(inOneRow)
 				if d := farthest(t, beside, behind); !(d < 2e-5) {
 					t.Errorf("weights differ by up to %v, want rounding", d)
 				}
-				joined := weights(func(s *replay.Sample) *replay.Sample {
+				joined := after(func(s *replay.Sample) *replay.Sample {
 					s = inOneRow(s)
 					s.Episodes = []replay.Stretch{{Steps: s.Time}}
 					return s
